@@ -1,0 +1,59 @@
+//! `Debug` for the frames that hold a password or a token: it says what they are, not what they hold.
+
+use std::fmt;
+
+use crate::v1::{ChangePassword, Login, Opened, Resume, login::Proof};
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("name", &self.name)
+            .field("register", &self.register)
+            .field("background", &self.background)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+impl fmt::Debug for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resume").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ChangePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChangePassword(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let login =
+            Login { name: "hans".into(), proof: Some(Proof::Password("hunter2".into())), ..Login::default() };
+        let change = ChangePassword { old_password: "hunter2".into(), new_password: "hunter2".into() };
+        let resume = Resume { token: "hunter2".into(), ..Resume::default() };
+        let opened = Opened { token: "hunter2".into(), ..Opened::default() };
+        let shown = format!("{login:?} {:?} {change:?} {resume:?} {opened:?}", login.proof);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!shown.contains("104, 117"), "{shown}");
+    }
+}

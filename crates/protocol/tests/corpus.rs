@@ -1,0 +1,191 @@
+//! Replays what the fuzzers found worth keeping, so that it is checked without them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hobnob_protocol::codec::encode;
+use hobnob_protocol::v1::{self, client_frame, reply, server_frame, submit};
+
+#[path = "../../../fuzz/properties/frame.rs"]
+mod frame;
+#[path = "../../../fuzz/properties/text.rs"]
+mod text;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+}
+
+fn replay(target: &str, holds: fn(&[u8])) {
+    let mut files = 0;
+    for entry in fs::read_dir(corpus(target)).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        holds(&fs::read(&path).unwrap());
+        files += 1;
+    }
+    assert!(files >= 12, "the corpus of {target} is there");
+}
+
+#[test]
+fn frames_of_the_corpus() {
+    replay("frame", frame::holds);
+}
+
+#[test]
+fn texts_of_the_corpus() {
+    replay("text", text::holds);
+}
+
+/// Where the corpora began: `cargo test -p hobnob-protocol --test corpus -- --ignored`.
+#[test]
+#[ignore = "writes the seeds of the corpora"]
+fn write_seeds() {
+    for (name, body) in client_bodies() {
+        let frame = v1::ClientFrame { id: 7, body: Some(body) };
+        fs::write(corpus("frame").join(name), encode(&frame)).unwrap();
+    }
+    for (name, body) in server_bodies() {
+        let frame = v1::ServerFrame { body: Some(body) };
+        fs::write(corpus("frame").join(name), encode(&frame)).unwrap();
+    }
+    for (name, text) in TEXTS {
+        fs::write(corpus("text").join(name), text).unwrap();
+    }
+}
+
+fn client_bodies() -> Vec<(&'static str, client_frame::Body)> {
+    use client_frame::Body;
+    let device = || {
+        Some(v1::Device {
+            key: vec![1; 32].into(),
+            signature: vec![2; 64].into(),
+            outbox: vec![3; 16].into(),
+        })
+    };
+    let position = || Some(v1::Position { epoch: vec![4; 8].into(), inbox: 300, broadcast: 2 });
+    let submit = |op| Body::Submit(v1::Submit { number: 300, op: Some(op) });
+    let proof = |proof| v1::Login {
+        name: "Hans".into(),
+        proof: Some(proof),
+        register: true,
+        background: true,
+        device: device(),
+        position: position(),
+    };
+    vec![
+        (
+            "hello",
+            Body::Hello(v1::Hello { version: 1, features: vec!["x".into()], agent: "hobnob/0.1.0".into() }),
+        ),
+        ("lookup", Body::Lookup(v1::Lookup { name: "hans".into() })),
+        ("login_password", Body::Login(proof(v1::login::Proof::Password("secret".into())))),
+        ("login_token", Body::Login(proof(v1::login::Proof::Token(vec![5; 32].into())))),
+        (
+            "resume",
+            Body::Resume(v1::Resume {
+                name: "hans".into(),
+                token: vec![5; 32].into(),
+                device: device(),
+                position: position(),
+            }),
+        ),
+        ("message", submit(submit::Op::Message(v1::DirectMessage { to: "yoda".into(), text: "hi".into() }))),
+        ("broadcast", submit(submit::Op::Broadcast(v1::Broadcast { text: "Jürgen\n".into() }))),
+        ("block", submit(submit::Op::Block(v1::Block { user: "yoda".into() }))),
+        ("unblock", submit(submit::Op::Unblock(v1::Unblock { user: "yoda".into() }))),
+        ("fetch", Body::Fetch(v1::Fetch { stream: v1::Stream::Inbox as i32, after: u64::MAX })),
+        ("who_else", Body::WhoElse(v1::WhoElse {})),
+        ("who_else_since", Body::WhoElseSince(v1::WhoElseSince { seconds: 60 })),
+        ("list_blocks", Body::ListBlocks(v1::ListBlocks {})),
+        (
+            "change_password",
+            Body::ChangePassword(v1::ChangePassword { old_password: "a".into(), new_password: "b".into() }),
+        ),
+        ("logout", Body::Logout(v1::Logout {})),
+        ("received", Body::Received(v1::Received { inbox: 301, broadcast: 2 })),
+        ("alive", Body::Alive(v1::Alive {})),
+    ]
+}
+
+fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
+    use reply::Body as Answer;
+    use server_frame::Body;
+    let reply = |body| Body::Reply(v1::Reply { id: 7, body: Some(body) });
+    let limits =
+        v1::Limits { send_rate: 50, send_burst: 200, broadcast_rate: 1, broadcast_burst: 10, in_flight: 32 };
+    let greeting = v1::Greeting {
+        version: 1,
+        features: Vec::new(),
+        nonce: vec![6; 32].into(),
+        server_key: vec![7; 32].into(),
+    };
+    let opened = v1::Opened {
+        name: "Hans".into(),
+        token: vec![5; 32].into(),
+        welcome: "Welcome!".into(),
+        failed_logins: 2,
+        epoch: vec![4; 8].into(),
+        inbox: 300,
+        broadcast: 2,
+        inbox_head: 302,
+        outbox_last: 299,
+        limits: Some(limits),
+    };
+    let refused =
+        v1::LoginRefused { reason: v1::login_refused::Reason::WrongPassword as i32, text: "no".into() };
+    let submitted =
+        v1::Submitted { outcome: v1::submitted::Outcome::Gap as i32, user: "Yoda".into(), expected: 5 };
+    let entry = v1::Entry {
+        stream: v1::Stream::Inbox as i32,
+        seq: 301,
+        sender: "Yoda".into(),
+        text: "hi".into(),
+        sent_ms: 1_700_000_000_000,
+    };
+    vec![
+        ("greeting", reply(Answer::Greeting(greeting))),
+        (
+            "found",
+            reply(Answer::Found(v1::Found {
+                answer: v1::found::Answer::Refused as i32,
+                reason: "no".into(),
+            })),
+        ),
+        ("opened", reply(Answer::Opened(opened))),
+        ("login_refused", reply(Answer::LoginRefused(refused))),
+        ("submitted", reply(Answer::Submitted(submitted))),
+        ("names", reply(Answer::Names(v1::Names { names: vec!["hans".into(), "yoda".into()] }))),
+        ("done", reply(Answer::Done(v1::Done {}))),
+        (
+            "refused",
+            reply(Answer::Refused(v1::Refused {
+                reason: v1::refused::Reason::Busy as i32,
+                text: "no".into(),
+            })),
+        ),
+        ("entry", Body::Entry(entry)),
+        ("skip", Body::Skip(v1::Skip { stream: v1::Stream::Broadcast as i32, upto: 9 })),
+        ("truncated", Body::Truncated(v1::Truncated { stream: v1::Stream::Inbox as i32, from: 1, to: 9 })),
+        ("presence", Body::Presence(v1::Presence { user: "Yoda".into(), online: true })),
+    ]
+}
+
+const TEXTS: [(&str, &str); 16] = [
+    ("plain", "hans"),
+    ("capital", "HANS.v-1_2"),
+    ("accent", "Ju\u{308}rgen"),
+    ("wide", "Ｈａｎｓ"),
+    ("cyrillic", "hаns иван"),
+    ("japanese", "田中さん ｶﾞﾝ"),
+    ("hangul", "\u{1112}\u{1161}\u{11ab} \u{3164}"),
+    ("hebrew", "abcא אבג1"),
+    ("digits", "\u{660}\u{661} \u{6f0}a"),
+    ("context", "l\u{b7}l \u{375}α א\u{5f3} \u{30fb}ア"),
+    ("escape", "\u{1b}[2J\u{9b}31m\u{7f}\r\n\tx"),
+    ("bidi", "\u{202e}cod.exe\u{2066}\u{61c}\u{200f}"),
+    ("tags", "🏴\u{e0067}\u{e007f}\u{fdd0}\u{10ffff}"),
+    ("emoji", "👨\u{200d}👩\u{200d}👧 1\u{fe0f}\u{20e3} 👍🏽"),
+    ("marks", "z\u{336}\u{336}\u{336}\u{336}\u{336}\u{336}\u{336}\u{336}\u{336}\u{336}"),
+    ("joiners", "می\u{200c}خواهم ad\u{200d}min \u{feff}\u{2028}"),
+];
