@@ -1,0 +1,123 @@
+//! Which handler serves which request: a table.
+
+use hobnob_protocol::v1::{
+    ClientFrame, Done, Received, Stream, Submit, Submitted, client_frame::Body as Request, refused::Reason,
+    reply::Body as Reply, submit::Op, submitted::Outcome,
+};
+use tokio::time::Instant;
+
+use crate::{
+    handler::{
+        message::{NotedJob, SubmitJob},
+        password, presence,
+    },
+    link::Link,
+    session::{
+        live::{Live, Stop},
+        wire::refused,
+    },
+    store::StreamId,
+};
+
+/// Whether a request waits until the submits before it are answered.
+pub(crate) fn must_wait(frame: &ClientFrame) -> bool {
+    !matches!(
+        frame.body,
+        Some(Request::Submit(_) | Request::Received(_) | Request::Alive(_) | Request::Fetch(_))
+    )
+}
+
+/// Serves one frame of a session; what it returns is the reply, if it has one yet.
+pub(crate) async fn dispatch<L: Link>(
+    live: &mut Live<L>,
+    frame: ClientFrame,
+) -> Result<Option<(u64, Reply)>, Stop> {
+    let Some(request) = frame.body else {
+        return Ok(Some((
+            frame.id,
+            refused(Reason::UnknownRequest, "This server does not know the request"),
+        )));
+    };
+    if is_activity(&request) {
+        live.active();
+    }
+    let caller = live.place.account;
+    let reply = match request {
+        Request::Submit(submit) => return Ok(submit_later(live, frame.id, submit)),
+        Request::Received(received) => return Ok(noted(live, received)),
+        Request::Alive(_) => return Ok(None),
+        Request::Fetch(fetch) => fetch_again(live, fetch.stream(), fetch.after),
+        Request::WhoElse(_) => presence::who_else(&live.node, caller),
+        Request::WhoElseSince(since) => presence::who_else_since(&live.node, caller, since.seconds).await,
+        Request::ListBlocks(_) => presence::list_blocks(&live.node, caller).await,
+        Request::ChangePassword(change) => {
+            password::change(&live.node, live.place, live.device.clone(), change).await
+        }
+        Request::Logout(_) => return Err(live.log_out(frame.id).await),
+        Request::Hello(_) | Request::Lookup(_) | Request::Login(_) | Request::Resume(_) => {
+            refused(Reason::AlreadyLoggedIn, "Logged in already")
+        }
+    };
+    Ok(Some((frame.id, reply)))
+}
+
+/// Receiving is not activity, and neither is what a client does by itself.
+fn is_activity(request: &Request) -> bool {
+    !matches!(request, Request::Received(_) | Request::Fetch(_) | Request::Logout(_))
+}
+
+fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
+    let Some(op) = submit.op else {
+        return Some((id, refused(Reason::UnknownRequest, "This server does not know the operation")));
+    };
+    let now = Instant::now();
+    let wait = match op {
+        Op::Broadcast(_) => live.sends.take(now).max(live.broadcasts.take(now)),
+        _ => live.sends.take(now),
+    };
+    live.pause_reading(wait);
+    let job = SubmitJob {
+        sender: live.sender,
+        sender_name: live.name.clone(),
+        id,
+        number: submit.number,
+        op,
+        now_ms: live.node.world.now_ms(),
+        acks: live.acks_in.clone(),
+        verdict: None,
+        node: live.node.clone(),
+    };
+    match live.node.writer.try_submit(Box::new(job)) {
+        Ok(()) => {
+            live.sent_to_writer();
+            None
+        }
+        Err(_) => {
+            let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
+            Some((id, Reply::Submitted(busy)))
+        }
+    }
+}
+
+fn noted<L: Link>(live: &mut Live<L>, received: Received) -> Option<(u64, Reply)> {
+    if !live.background {
+        live.note_broadcast(received.broadcast);
+        let job = NotedJob { account: live.place.account, inbox: received.inbox };
+        // Where the writer has no room the next note, which includes this one, will do.
+        let _ = live.node.writer.try_submit(Box::new(job));
+    }
+    None
+}
+
+fn fetch_again<L: Link>(live: &mut Live<L>, stream: Stream, after: u64) -> Reply {
+    if live.background {
+        return refused(Reason::Background, "A background session has no streams");
+    }
+    let stream = match stream {
+        Stream::Inbox => StreamId::Inbox(live.place.account),
+        Stream::Broadcast => StreamId::Broadcast,
+        Stream::Unspecified => return refused(Reason::BadRequest, "There is no such stream"),
+    };
+    live.rewind(stream, after);
+    Reply::Done(Done {})
+}

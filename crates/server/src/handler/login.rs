@@ -1,0 +1,281 @@
+//! Lookup, login and registration: who it is. `claim.rs` opens the session.
+
+use bytes::Bytes;
+use hobnob_protocol::{
+    device_challenge,
+    limits::{PASSWORD_CHARS_MAX, TOKEN_LIFETIME},
+    name::Name,
+    v1::{Device, Found, Login, found::Answer, login::Proof, login_refused::Reason},
+};
+
+use crate::{
+    handler::claim::{self, LoggedIn},
+    node::Node,
+    rules::lockout,
+    store::{Account, AccountId, Ended, NewAccount, Result, SessionRow},
+    throttle::{Attempt, Source},
+};
+
+/// Why nobody was logged in.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A reply; the connection may try again.
+    Reply(Reason, String),
+    /// The store failed; its error is in the log.
+    Internal,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::Reply(reason, String::new())
+    }
+}
+
+impl From<crate::store::StoreError> for Refusal {
+    fn from(error: crate::store::StoreError) -> Self {
+        tracing::error!(%error, "a login failed in the store");
+        Self::Internal
+    }
+}
+
+pub(crate) type Answered<T> = std::result::Result<T, Refusal>;
+
+/// What the connection has agreed on before a login.
+pub(crate) struct Greeted {
+    pub(crate) source: Source,
+    pub(crate) nonce: [u8; 32],
+}
+
+/// Whether a name is new; silent about that where registration is closed.
+pub(crate) async fn lookup(node: &Node, name: &str) -> Result<Found> {
+    let answer = |answer: Answer, reason: String| Found { answer: answer as i32, reason };
+    if !node.policy.registration_open {
+        return Ok(answer(Answer::Known, String::new()));
+    }
+    let name = match Name::parse(name) {
+        Ok(name) => name,
+        Err(error) => return Ok(answer(Answer::Refused, error.to_string())),
+    };
+    let key = name.key().to_owned();
+    if node.reader.run(move |store| store.account_by_key(&key)).await?.is_some() {
+        return Ok(answer(Answer::Known, String::new()));
+    }
+    Ok(match registrable(node, &name).await? {
+        Ok(()) => answer(Answer::New, String::new()),
+        Err(reason) => answer(Answer::Refused, reason),
+    })
+}
+
+async fn registrable(node: &Node, name: &Name) -> Result<std::result::Result<(), String>> {
+    if let Err(error) = name.check_registrable() {
+        return Ok(Err(error.to_string()));
+    }
+    let skeleton = name.skeleton();
+    let taken = node.reader.run(move |store| store.skeleton_exists(&skeleton)).await?;
+    Ok(if taken { Err("it looks like an existing one".to_owned()) } else { Ok(()) })
+}
+
+/// Logs in with a password or a token, registering the name where that is asked.
+pub(crate) async fn login(node: &Node, greeted: &Greeted, login: Login) -> Answered<LoggedIn> {
+    let device = login.device.clone().unwrap_or_default();
+    check_device(node, greeted, &login.name, &device)?;
+    let (account, failed_logins) = match &login.proof {
+        Some(Proof::Password(password)) => {
+            by_password(node, greeted.source, &login, &device, password).await?
+        }
+        Some(Proof::Token(token)) => (by_token(node, token).await?, 0),
+        None => return Err(Reason::WrongPassword.into()),
+    };
+    let mut logged_in = claim::open(node, &account, &login, &device).await?;
+    logged_in.opened.failed_logins = failed_logins;
+    tracing::info!(user = %account.name, background = login.background, "logged in");
+    Ok(logged_in)
+}
+
+pub(crate) fn check_device(node: &Node, greeted: &Greeted, name: &str, device: &Device) -> Answered<()> {
+    let challenge = device_challenge(&greeted.nonce, name, &node.server_key);
+    let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &device.key);
+    let genuine = device.key.len() == 32 && device.outbox.len() == 16;
+    if genuine && key.verify(&challenge, &device.signature).is_ok() {
+        return Ok(());
+    }
+    Err(Reason::BadDevice.into())
+}
+
+/// The account, and how many others failed since its last login.
+async fn by_password(
+    node: &Node,
+    source: Source,
+    login: &Login,
+    device: &Device,
+    password: &str,
+) -> Answered<(Account, u32)> {
+    // A name that cannot be one is counted under what was typed, like any that nobody has.
+    let name = Name::parse(&login.name);
+    let key = name.as_ref().map_or(login.name.clone(), |name| name.key().to_owned());
+    let found = find(node, &key).await?;
+    if login.register && node.policy.registration_open {
+        if found.is_some() {
+            return Err(Reason::NameTaken.into());
+        }
+        let name = name.map_err(|error| Refusal::Reply(Reason::NameRefused, error.to_string()))?;
+        return Ok((register(node, source, name, password, device.key.clone()).await?, 0));
+    }
+    if !node.throttle.allows(source, Attempt::FailedLogin) {
+        return Err(throttled());
+    }
+    let known = match &found {
+        Some(account) => device_known(node, account.id, device.key.clone()).await?,
+        None => false,
+    };
+    let class = if known { device.key.clone() } else { Bytes::new() };
+    let _turn = node.gate.enter(&key, &class).await;
+    check_not_locked(node, &key, &class).await?;
+    // Read again: while this attempt waited for its turn the password may have been changed.
+    let found = find(node, &key).await?;
+    let hash = found.as_ref().map(|account| account.password.clone());
+    if !node.passwords.verify(password.to_owned(), hash).await {
+        node.throttle.count(source, Attempt::FailedLogin);
+        return Err(fail(node, key, class, found, device.key.clone()).await?);
+    }
+    let account = found.ok_or(Reason::WrongPassword)?;
+    let (id, device_key, now) = (account.id, device.key.clone(), node.world.now_ms());
+    let failed = node.writer.run(move |tx| {
+        tx.set_failures(&key, &class, Default::default(), now)?;
+        tx.add_device(id, &device_key, now)?;
+        tx.take_failed_logins(id, &device_key)
+    });
+    Ok((account, u32::try_from(failed.await?).unwrap_or(u32::MAX)))
+}
+
+fn throttled() -> Refusal {
+    Refusal::Reply(Reason::Throttled, "Too many tries from your address. Please try again later".to_owned())
+}
+
+async fn find(node: &Node, key: &str) -> Result<Option<Account>> {
+    let key = key.to_owned();
+    node.reader.run(move |store| store.account_by_key(&key)).await
+}
+
+async fn device_known(node: &Node, account: AccountId, device: Bytes) -> Result<bool> {
+    node.writer.run(move |tx| tx.device_known(account, &device)).await
+}
+
+/// While a class is blocked nothing is hashed.
+async fn check_not_locked(node: &Node, key: &str, class: &Bytes) -> Answered<()> {
+    let (key, class, now) = (key.to_owned(), class.clone(), node.world.now_ms());
+    let failures = node.writer.run(move |tx| tx.failures(&key, &class)).await?;
+    if lockout::is_blocked(failures, now) {
+        return Err(Reason::Locked.into());
+    }
+    Ok(())
+}
+
+/// Counts a failure and says which answer it gets.
+async fn fail(
+    node: &Node,
+    key: String,
+    class: Bytes,
+    account: Option<Account>,
+    device: Bytes,
+) -> Result<Refusal> {
+    let now = node.world.now_ms();
+    let block_ms = i64::try_from(node.policy.block_duration.as_millis()).unwrap_or(i64::MAX);
+    let id = account.as_ref().map(|account| account.id);
+    let name = key.clone();
+    let counted = node.writer.run(move |tx| {
+        let failures = lockout::fail(tx.failures(&key, &class)?, now, block_ms);
+        tx.set_failures(&key, &class, failures, now)?;
+        if let Some(id) = id {
+            tx.count_failed_login(id, &device)?;
+        }
+        Ok(failures)
+    });
+    let failures = counted.await?;
+    let name = hobnob_protocol::text::visible_line(&name).into_owned();
+    if failures.count >= lockout::FAILURES_MAX {
+        tracing::warn!(user = %name, "blocked after {} failed logins", failures.count);
+        return Ok(Reason::LockedNow.into());
+    }
+    tracing::warn!(user = %name, failures = failures.count, "wrong password");
+    Ok(Reason::WrongPassword.into())
+}
+
+async fn register(
+    node: &Node,
+    source: Source,
+    name: Name,
+    password: &str,
+    device: Bytes,
+) -> Answered<Account> {
+    // Of two names that look alike and come at once only one gets past the check.
+    let _turn = node.gate.enter(&name.skeleton(), b"registration").await;
+    if let Err(reason) = registrable(node, &name).await? {
+        return Err(Refusal::Reply(Reason::NameRefused, reason));
+    }
+    if let Err(reason) = check_new_password(password) {
+        return Err(Refusal::Reply(Reason::PasswordRefused, reason.to_owned()));
+    }
+    if !node.throttle.allows(source, Attempt::NewAccount) {
+        return Err(throttled());
+    }
+    let hash = node.passwords.hash(password.to_owned()).await;
+    let new = NewAccount {
+        name: name.display().to_owned(),
+        key: name.key().to_owned(),
+        skeleton: name.skeleton(),
+        password: hash,
+        created_ms: node.world.now_ms(),
+    };
+    let key = new.key.clone();
+    let added = node.writer.run(move |tx| {
+        let Some(id) = tx.add_account(&new)? else { return Ok(false) };
+        tx.add_device(id, &device, new.created_ms)?;
+        Ok(true)
+    });
+    if !added.await? {
+        return Err(Reason::NameTaken.into());
+    }
+    node.throttle.count(source, Attempt::NewAccount);
+    tracing::info!(user = %name.display(), "registered");
+    find(node, &key).await?.ok_or(Refusal::Internal)
+}
+
+/// Whether something can be a password.
+pub(crate) fn check_new_password(password: &str) -> std::result::Result<(), &'static str> {
+    match password.chars().count() {
+        1..=PASSWORD_CHARS_MAX => Ok(()),
+        _ => Err("A password has 1 to 128 characters"),
+    }
+}
+
+async fn by_token(node: &Node, token: &Bytes) -> Answered<Account> {
+    let (hash, now) = (sha256(token), node.world.now_ms());
+    let row = node.writer.run(move |tx| {
+        let Some(mut row) = tx.session_by_token(&hash)? else { return Ok(Err(Reason::UnknownToken)) };
+        if let Err(reason) = usable(&row, now) {
+            return Ok(Err(reason));
+        }
+        row.used_ms = now;
+        tx.save_session(&row)?;
+        Ok(tx.account(row.account)?.ok_or(Reason::UnknownToken))
+    });
+    Ok(row.await??)
+}
+
+pub(crate) fn usable(row: &SessionRow, now_ms: i64) -> std::result::Result<(), Reason> {
+    let lifetime_ms = i64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(i64::MAX);
+    match row.ended {
+        Some(Ended::LoggedOut) => Err(Reason::LoggedOut),
+        Some(Ended::TimedOut) => Err(Reason::TimedOut),
+        Some(Ended::Replaced) => Err(Reason::Replaced),
+        Some(Ended::PasswordChanged) => Err(Reason::PasswordChanged),
+        None if row.used_ms.saturating_add(lifetime_ms) < now_ms => Err(Reason::UnknownToken),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}

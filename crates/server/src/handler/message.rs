@@ -1,0 +1,114 @@
+//! Submits: messages, broadcasts and blocks on their way through the writer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hobnob_protocol::{
+    codec,
+    v1::{self, ServerFrame, Submitted, server_frame, submit::Op, submitted::Outcome},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    hub::Committed,
+    node::Node,
+    rules::stream::{self, Effect, Sender, Verdict},
+    store::{AccountId, Result, StoreError, StreamId, Tx},
+    writer::Job,
+};
+
+/// The answer to a submit, on its way back to the session.
+#[derive(Debug)]
+pub(crate) struct Ack {
+    /// The request.
+    pub(crate) id: u64,
+    pub(crate) submitted: Submitted,
+}
+
+/// A submit waiting for the writer.
+pub(crate) struct SubmitJob {
+    pub(crate) node: Arc<Node>,
+    pub(crate) sender: Sender,
+    pub(crate) sender_name: Arc<str>,
+    pub(crate) id: u64,
+    pub(crate) number: u64,
+    pub(crate) op: Op,
+    pub(crate) now_ms: i64,
+    /// Has room for every submit that the session lets through.
+    pub(crate) acks: mpsc::Sender<Ack>,
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl Job for SubmitJob {
+    fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let limits = &self.node.policy.inbox;
+        self.verdict = Some(stream::submit(tx, self.sender, self.number, &self.op, self.now_ms, limits)?);
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        text(&self.op).len()
+    }
+
+    /// After the commit: a block counts from now on, then the sender is told, then the receivers.
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>) {
+        let Some(verdict) = self.verdict.filter(|_| result.is_ok()) else {
+            let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
+            let _ = self.acks.try_send(Ack { id: self.id, submitted: busy });
+            return;
+        };
+        if let Effect::Block { blocked, on } = verdict.effect {
+            self.node.hub.set_block(self.sender.account, blocked, on);
+        }
+        let submitted =
+            Submitted { outcome: verdict.outcome as i32, user: verdict.user, expected: verdict.expected };
+        // A session that is gone gets its answer when it asks again.
+        let _ = self.acks.try_send(Ack { id: self.id, submitted });
+        if let Effect::Stored { stream, seq } = verdict.effect {
+            let frame = entry_frame(stream, seq, &self.sender_name, text(&self.op), self.now_ms);
+            self.node.wake.wake(&Committed { stream, seq, sender: self.sender.account, frame });
+        }
+    }
+}
+
+fn text(op: &Op) -> &str {
+    match op {
+        Op::Message(message) => &message.text,
+        Op::Broadcast(broadcast) => &broadcast.text,
+        Op::Block(_) | Op::Unblock(_) => "",
+    }
+}
+
+/// An entry as every receiver gets it, encoded once.
+pub(crate) fn entry_frame(stream: StreamId, seq: u64, sender: &str, text: &str, sent_ms: i64) -> Bytes {
+    let entry = v1::Entry {
+        stream: wire_stream(stream) as i32,
+        seq,
+        sender: sender.to_owned(),
+        text: text.to_owned(),
+        sent_ms,
+    };
+    codec::encode(&ServerFrame { body: Some(server_frame::Body::Entry(entry)) })
+}
+
+/// A stream as its receiver knows it.
+pub(crate) fn wire_stream(stream: StreamId) -> v1::Stream {
+    match stream {
+        StreamId::Inbox(_) => v1::Stream::Inbox,
+        StreamId::Broadcast => v1::Stream::Broadcast,
+    }
+}
+
+/// A client's word that it has what came up to these numbers.
+pub(crate) struct NotedJob {
+    pub(crate) account: AccountId,
+    pub(crate) inbox: u64,
+}
+
+impl Job for NotedJob {
+    fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        tx.set_cursor(self.account, self.inbox)
+    }
+
+    fn finish(self: Box<Self>, _: std::result::Result<(), &StoreError>) {}
+}

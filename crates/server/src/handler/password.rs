@@ -1,0 +1,68 @@
+//! Changing a password.
+
+use bytes::Bytes;
+use hobnob_protocol::v1::{ChangePassword, Done, refused::Reason, reply::Body};
+
+use crate::{
+    handler::{claim, login::check_new_password, presence::internal},
+    hub::Place,
+    node::Node,
+    rules::lockout,
+    session::wire::refused,
+    store::{Ended, Result, SessionId},
+};
+
+/// Changes the password of the user of this session and ends the user's other sessions.
+pub(crate) async fn change(node: &Node, place: Place, device: Bytes, request: ChangePassword) -> Body {
+    match try_change(node, place, device, request).await {
+        Ok(body) => body,
+        Err(error) => internal(&error),
+    }
+}
+
+async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePassword) -> Result<Body> {
+    if let Err(reason) = check_new_password(&request.new_password) {
+        return Ok(refused(Reason::PasswordRefused, reason));
+    }
+    let id = place.account;
+    let account = node.reader.run(move |store| store.account(id)).await?;
+    let Some(account) = account else { return Ok(refused(Reason::Internal, "The account is gone")) };
+    // Guesses at a terminal left alone count like those at the login, in the class of this device.
+    let key = hobnob_protocol::name::Name::parse(&account.name)
+        .map_or_else(|_| account.name.clone(), |name| name.key().to_owned());
+    let _turn = node.gate.enter(&key, &device).await;
+    let (name, class, now) = (key.clone(), device.clone(), node.world.now_ms());
+    let failures = node.writer.run(move |tx| tx.failures(&name, &class)).await?;
+    if lockout::is_blocked(failures, now) {
+        return Ok(refused(Reason::WrongPassword, "Too many wrong passwords. Please try again later"));
+    }
+    if !node.passwords.verify(request.old_password, Some(account.password)).await {
+        let block_ms = i64::try_from(node.policy.block_duration.as_millis()).unwrap_or(i64::MAX);
+        let failures = lockout::fail(failures, now, block_ms);
+        node.writer.run(move |tx| tx.set_failures(&key, &device, failures, now)).await?;
+        return Ok(refused(Reason::WrongPassword, "Wrong password"));
+    }
+    let hash = node.passwords.hash(request.new_password).await;
+    let others: Vec<(SessionId, u64)> = node
+        .writer
+        .run(move |tx| {
+            tx.set_password(id, &hash)?;
+            tx.set_failures(&key, &device, Default::default(), now)?;
+            let mut others = Vec::new();
+            for row in tx.sessions_of(id)? {
+                if row.id != place.session {
+                    others.push((row.id, row.generation));
+                    claim::end(tx, row, Ended::PasswordChanged)?;
+                }
+            }
+            Ok(others)
+        })
+        .await?;
+    for (session, generation) in others {
+        node.hub.detach(
+            Place { account: id, session, generation },
+            hobnob_protocol::close::Close::PasswordChanged,
+        );
+    }
+    Ok(Body::Done(Done {}))
+}

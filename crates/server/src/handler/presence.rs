@@ -1,0 +1,109 @@
+//! Who is there, and what happens when somebody leaves.
+
+use hobnob_protocol::{
+    close::Close,
+    v1::{Names, refused::Reason, reply::Body},
+};
+
+use crate::{
+    handler::claim,
+    hub::{Expiry, Place},
+    node::Node,
+    session::wire::refused,
+    store::{AccountId, Ended, Result, StreamId},
+};
+
+/// Everyone online whom the caller may see.
+pub(crate) fn who_else(node: &Node, caller: AccountId) -> Body {
+    let mut names: Vec<_> = node.hub.who_else(caller).into_iter().map(|(_, name)| name).collect();
+    names.sort_unstable();
+    Body::Names(Names { names })
+}
+
+/// Everyone who was online within the last seconds and does not block the caller.
+pub(crate) async fn who_else_since(node: &Node, caller: AccountId, seconds: u64) -> Body {
+    let ms = i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let since_ms = node.world.now_ms().saturating_sub(ms).max(1);
+    let here = node.hub.who_else(caller);
+    let left = node.reader.run(move |store| {
+        let mut seen = store.seen_since(since_ms)?;
+        let blockers = store.blockers_of(caller)?;
+        seen.retain(|id| {
+            *id != caller && !blockers.contains(id) && !here.iter().any(|(other, _)| other == id)
+        });
+        let mut names = store.names(&seen)?;
+        names.extend(here.into_iter().map(|(_, name)| name));
+        names.sort_unstable();
+        Ok(names)
+    });
+    match left.await {
+        Ok(names) => Body::Names(Names { names }),
+        Err(error) => internal(&error),
+    }
+}
+
+/// Whom the caller blocks.
+pub(crate) async fn list_blocks(node: &Node, caller: AccountId) -> Body {
+    let names = node.reader.run(move |store| store.names(&store.blocks_of(caller)?));
+    match names.await {
+        Ok(names) => Body::Names(Names { names }),
+        Err(error) => internal(&error),
+    }
+}
+
+/// The store failed: its error is for the log, not for the client.
+pub(crate) fn internal(error: &crate::store::StoreError) -> Body {
+    tracing::error!(%error, "a request failed in the store");
+    refused(Reason::Internal, "The server failed, see its log")
+}
+
+/// Ends a session for good: its token is worth nothing from now on. Others are told once that is durable.
+pub(crate) async fn end(node: &Node, place: Place, ended: Ended) -> Result<()> {
+    let now = node.world.now_ms();
+    node.writer
+        .run(move |tx| {
+            tx.set_last_seen(place.account, now)?;
+            match tx.session(place.session)? {
+                Some(row) if row.ended.is_none() && row.generation == place.generation => {
+                    claim::end(tx, row, ended)
+                }
+                _ => Ok(()),
+            }
+        })
+        .await?;
+    let close = match ended {
+        Ended::LoggedOut => Close::LoggedOut,
+        Ended::TimedOut => Close::Idle,
+        Ended::Replaced => Close::Replaced,
+        Ended::PasswordChanged => Close::PasswordChanged,
+    };
+    node.hub.detach(place, close);
+    Ok(())
+}
+
+/// The time of a broken session is up: it goes offline, or ends.
+pub(crate) async fn expire(node: &Node, expiry: Expiry) -> Result<()> {
+    let Expiry { place, ended } = expiry;
+    if let Some(ended) = ended {
+        return end(node, place, ended).await;
+    }
+    let now = node.world.now_ms();
+    node.writer
+        .run(move |tx| {
+            let Some(mut row) = tx.session(place.session)? else { return Ok(()) };
+            if row.generation != place.generation || row.ended.is_some() {
+                return Ok(());
+            }
+            row.online = false;
+            // Broadcasts from here on are not for it. A hole that it has not passed yet only grows.
+            let passed = matches!(row.broadcast_hole, Some((_, Some(to))) if to <= row.broadcast_floor);
+            let open = row.broadcast_hole.filter(|_| !passed);
+            let from = open.map_or(tx.head(StreamId::Broadcast)?, |(from, _)| from);
+            row.broadcast_hole = Some((from, None));
+            tx.set_last_seen(place.account, now)?;
+            tx.save_session(&row)
+        })
+        .await?;
+    node.hub.detach(place, Close::Unresponsive);
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! hobnob's server: accounts, presence, blocks, and messages that are never lost.
+//!
+//! A message's path: `session` reads a frame, `dispatch` finds its handler, the `writer` judges it (`rules`) and
+//! commits it with whatever else is there (`store`), the sender is answered, the `hub` wakes the receivers, whose
+//! sessions push it.
+
+pub mod config;
+mod dispatch;
+pub mod gate;
+mod handler;
+pub mod hub;
+pub mod identity;
+pub mod import;
+pub mod link;
+mod listen;
+pub mod node;
+pub mod password;
+pub mod reader;
+pub mod rules;
+mod server;
+pub mod session;
+pub mod store;
+pub mod throttle;
+pub mod upkeep;
+mod web;
+pub mod writer;
+
+pub use config::Config;
+pub use listen::raise_open_files_limit;
+pub use server::{Server, ServerError};

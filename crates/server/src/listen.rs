@@ -1,0 +1,114 @@
+//! Accepting connections: TCP, TLS, HTTP.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hobnob_protocol::limits::HANDSHAKE_TIMEOUT;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{either::Either, task::TaskTracker};
+
+use crate::{
+    node::Node,
+    web::{Io, Web},
+};
+
+/// How long accepting pauses when the process is out of files or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Accepts until the node shuts down. Every connection is a task of `connections`, every session too.
+pub(crate) async fn listen(
+    node: Arc<Node>,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    connections: TaskTracker,
+) {
+    let tls = tls.map(TlsAcceptor::from);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = node.shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let connection = Connection { node: node.clone(), tls: tls.clone(), address };
+                connections.spawn(connection.serve(stream, connections.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                pause(&node, &error).await;
+            }
+        }
+    }
+}
+
+/// A peer that is gone already is no reason to wait; a lack of files or memory is.
+async fn pause(node: &Node, error: &io::Error) {
+    let peer = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    if !peer {
+        tokio::select! {
+            () = node.shutdown.cancelled() => {}
+            () = sleep(ACCEPT_PAUSE) => {}
+        }
+    }
+}
+
+struct Connection {
+    node: Arc<Node>,
+    tls: Option<TlsAcceptor>,
+    address: SocketAddr,
+}
+
+impl Connection {
+    /// Serves a connection until it is upgraded to a session, or gone.
+    async fn serve(self, stream: TcpStream, sessions: TaskTracker) {
+        let waiting = self.node.throttle.wait(self.address.ip().into());
+        let evicted = waiting.evicted.clone();
+        // A connection that cannot send small frames at once is slower, not wrong.
+        let _ = stream.set_nodelay(true);
+        let serve = async {
+            let Ok(Some(io)) = timeout(HANDSHAKE_TIMEOUT, self.handshake(stream)).await else { return };
+            let web = Web {
+                node: self.node.clone(),
+                sessions,
+                address: self.address.ip(),
+                waiting: std::sync::Mutex::new(Some(waiting)),
+            };
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(16 * 1024);
+            http.pipeline_flush(false).keep_alive(true);
+            let serve = http.serve_connection(TokioIo::new(io), service_fn(|request| web.serve(request)));
+            // How an HTTP connection ends concerns its client.
+            let _ = serve.with_upgrades().await;
+        };
+        tokio::select! {
+            biased;
+            () = self.node.shutdown.cancelled() => {}
+            () = evicted.cancelled() => {}
+            () = serve => {}
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> Option<Io> {
+        match &self.tls {
+            None => Some(Either::Right(stream)),
+            Some(tls) => tls.accept(stream).await.ok().map(Either::Left),
+        }
+    }
+}
+
+/// Lets the process hold as many connections as the system allows it.
+pub fn raise_open_files_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        // Staying at the lower limit only means fewer connections.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}

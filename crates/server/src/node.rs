@@ -1,0 +1,94 @@
+//! What all sessions of one server share.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Policy,
+    gate::Gate,
+    hub::{Hub, Wake},
+    reader::Reader,
+    store::Secret,
+    throttle::Throttle,
+    writer::Writer,
+};
+
+/// A boxed future, for the seams that are trait objects.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Hashes and checks passwords; slow on purpose, so it has its own threads in production.
+pub trait Passwords: Send + Sync {
+    /// The hash to store.
+    fn hash(&self, password: String) -> Boxed<'_, Secret>;
+
+    /// Whether the password belongs to the hash. Without a hash it is false, after the same time.
+    fn verify(&self, password: String, hash: Option<Secret>) -> Boxed<'_, bool>;
+}
+
+/// Tells the time of day and draws random numbers: the two things that make a run unlike another.
+pub trait World: Send + Sync {
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+
+    /// Fills `bytes` with unpredictable bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// `N` unpredictable bytes.
+pub(crate) fn random<const N: usize>(world: &dyn World) -> [u8; N] {
+    let mut bytes = [0; N];
+    world.fill(&mut bytes);
+    bytes
+}
+
+/// One server. Everything in it is shared by all sessions; each part owns its own state.
+pub struct Node {
+    /// The rules.
+    pub policy: Policy,
+    /// SHA-256 of the server's public key.
+    pub server_key: Bytes,
+    /// Reads.
+    pub reader: Reader,
+    /// Writes.
+    pub writer: Writer,
+    /// Who is here.
+    pub hub: Arc<Hub>,
+    /// How committed entries reach the hub; the hub itself, but in the simulation.
+    pub wake: Arc<dyn Wake>,
+    /// Hashes passwords.
+    pub passwords: Arc<dyn Passwords>,
+    /// Limits by address.
+    pub throttle: Throttle,
+    /// One password check at a time for each name and class.
+    pub gate: Gate,
+    /// Time and chance.
+    pub world: Arc<dyn World>,
+    /// Cancelled when the server stops.
+    pub shutdown: CancellationToken,
+}
+
+/// The world as it is.
+#[derive(Debug)]
+pub struct RealWorld {
+    random: ring::rand::SystemRandom,
+}
+
+impl Default for RealWorld {
+    fn default() -> Self {
+        Self { random: ring::rand::SystemRandom::new() }
+    }
+}
+
+impl World for RealWorld {
+    fn now_ms(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        use ring::rand::SecureRandom;
+        self.random.fill(bytes).expect("the operating system has random numbers");
+    }
+}

@@ -1,0 +1,6 @@
+//! Pure rules: what happens is a value, and nothing here knows a socket, a clock or a task.
+
+pub mod lockout;
+pub mod push;
+pub mod rate;
+pub mod stream;

@@ -1,0 +1,156 @@
+//! The server as a whole: what is opened and started in which order, and how it stops.
+
+use std::{fs, sync::Arc, thread, time::Duration};
+
+use hobnob_protocol::close::Close;
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config,
+    hub::Hub,
+    identity::{Identity, IdentityError},
+    import,
+    listen::listen,
+    node::{Node, RealWorld, World},
+    password::Argon2Pool,
+    reader::Reader,
+    store::{
+        Store, StoreError,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
+    upkeep, writer,
+};
+
+/// How long sessions have to say good-bye, and what is left of them to end.
+const SESSIONS_GRACE: Duration = Duration::from_secs(5);
+const SESSIONS_END: Duration = Duration::from_secs(1);
+
+/// Why a server does not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The credentials file; every mistake is a line.
+    #[error("{0}")]
+    Credentials(String),
+    /// The operating system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The writer's thread ended though nobody asked it to.
+    #[error("the store's writer has failed, its panic is in the log")]
+    Writer,
+}
+
+/// A server that is ready to listen: its data folder is open and its own.
+pub struct Server {
+    config: Config,
+    identity: Identity,
+    store: Arc<dyn Store>,
+}
+
+impl Server {
+    /// Opens the data folder, reads or makes the key, and imports credentials. Blocks; nothing listens yet.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn open(config: Config, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Self, ServerError> {
+        let credentials = read_credentials(&config)?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, SqliteOptions::default())?);
+        let identity = Identity::load(&config.tls, &config.data)?;
+        let now = RealWorld::default().now_ms();
+        let added = import::import(&*store, &credentials, now, progress)?;
+        if !credentials.is_empty() {
+            tracing::info!(added, listed = credentials.len(), "imported credentials");
+        }
+        Ok(Self { config, identity, store })
+    }
+
+    /// `SHA256:…`, by which clients know the server.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.identity.fingerprint()
+    }
+
+    /// Serves until `shutdown`, then drains: clients are told, what was accepted is on disk.
+    ///
+    /// # Errors
+    /// When it cannot go on.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServerError> {
+        let (writer, queue) = writer::queue();
+        let writer_store = self.store.clone();
+        // The one thread that writes, so that no client that hangs up can cancel a transaction.
+        let writer_ended = CancellationToken::new();
+        let ended = writer_ended.clone().drop_guard();
+        let writer_thread = thread::Builder::new().name("writer".to_owned()).spawn(move || {
+            let _ended = ended;
+            queue.run_blocking(&*writer_store);
+        })?;
+        let hub = Arc::new(Hub::default());
+        let node = Arc::new(Node {
+            policy: self.config.policy.clone(),
+            server_key: self.identity.key_hash.to_vec().into(),
+            reader: Reader::new(self.store.clone()),
+            writer,
+            wake: hub.clone(),
+            hub,
+            passwords: Arc::new(Argon2Pool::new()),
+            throttle: Default::default(),
+            gate: Default::default(),
+            world: Arc::new(RealWorld::default()),
+            shutdown: shutdown.clone(),
+        });
+        upkeep::restore_sessions(&node).await?;
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(upkeep::sweep(node.clone()));
+        upkeep.spawn(upkeep::expire(node.clone()));
+        upkeep.spawn(upkeep::trim(node.clone()));
+        let connections = TaskTracker::new();
+        tokio::select! {
+            () = listen(node.clone(), listener, self.identity.tls.clone(), connections.clone()) => {}
+            () = writer_ended.cancelled() => shutdown.cancel(),
+        }
+        upkeep.shutdown().await;
+        drain(&node, &connections).await;
+        drop(node);
+        let joined = tokio::task::spawn_blocking(move || writer_thread.join()).await;
+        joined.ok().and_then(Result::ok).ok_or(ServerError::Writer)
+    }
+}
+
+fn read_credentials(config: &Config) -> Result<Vec<import::Credential>, ServerError> {
+    let Some(path) = &config.credentials else { return Ok(Vec::new()) };
+    let shown = path.display();
+    let text = fs::read(path).map_err(|error| ServerError::Credentials(format!("{shown}: {error}")))?;
+    let text =
+        String::from_utf8(text).map_err(|_| ServerError::Credentials(format!("{shown}: not UTF-8")))?;
+    let mistakes = |mistakes: Vec<String>| {
+        let lines: Vec<_> = mistakes.iter().map(|mistake| format!("{shown}: {mistake}")).collect();
+        ServerError::Credentials(lines.join("\n"))
+    };
+    import::parse(&text).map_err(mistakes)
+}
+
+/// Every session sees the shutdown by itself; whatever is stuck in a write is cut off.
+async fn drain(node: &Node, connections: &TaskTracker) {
+    connections.close();
+    tracing::info!(connections = connections.len(), "stopping");
+    if timeout(SESSIONS_GRACE, connections.wait()).await.is_ok() {
+        return;
+    }
+    for (_, handle) in node.hub.connected() {
+        handle.shared.kick(Close::GoingAway);
+    }
+    tokio::select! {
+        () = connections.wait() => {}
+        () = sleep(SESSIONS_END) => tracing::warn!(connections = connections.len(), "left connections behind"),
+    }
+}

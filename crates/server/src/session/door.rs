@@ -1,0 +1,139 @@
+//! A connection before its login: hello, lookups, tries. Everything here is small and bounded, since nobody knows
+//! who is there.
+
+use bytes::Bytes;
+use hobnob_protocol::{
+    VERSION,
+    close::Close,
+    limits::{LOGIN_FRAME_BYTES_MAX, LOGIN_FRAMES_MAX, LOGIN_TIMEOUT},
+    v1::{
+        Greeting, Hello, LoginRefused, Lookup, client_frame::Body as Request, refused::Reason,
+        reply::Body as Reply,
+    },
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    handler::{
+        claim::{self, LoggedIn},
+        login::{self, Answered, Greeted, Refusal},
+    },
+    link::{Gone, Link},
+    node::{Node, random},
+    session::wire::{Input, Wire, refused},
+    throttle::{Source, Waiting},
+};
+
+/// A session that is to go live, and the request that it answers.
+pub(super) struct Entered {
+    pub(super) logged_in: LoggedIn,
+    /// The login's request id.
+    pub(super) id: u64,
+    /// The key of the device.
+    pub(super) device: Bytes,
+}
+
+/// Why the connection ends here; `None`: it is gone already.
+type Ended = Option<Close>;
+
+/// Talks until somebody is logged in.
+pub(super) async fn enter<L: Link>(
+    node: &Node,
+    wire: &mut Wire<L>,
+    source: Source,
+    waiting: &Waiting,
+) -> Result<Entered, Ended> {
+    let deadline = Instant::now() + LOGIN_TIMEOUT;
+    let talk = async {
+        match timeout_at(deadline, talk(node, wire, source)).await {
+            Ok(result) => result,
+            Err(_) => Err(Some(Close::LoginTimeout)),
+        }
+    };
+    tokio::select! {
+        biased;
+        () = node.shutdown.cancelled() => Err(Some(Close::GoingAway)),
+        () = waiting.evicted.cancelled() => Err(Some(Close::TooMany)),
+        entered = talk => entered,
+    }
+}
+
+async fn talk<L: Link>(node: &Node, wire: &mut Wire<L>, source: Source) -> Result<Entered, Ended> {
+    let (id, hello) = match next(wire).await? {
+        (id, Some(Request::Hello(hello))) => (id, hello),
+        _ => return Err(Some(Close::BadFrame)),
+    };
+    let greeted = Greeted { source, nonce: random(&*node.world) };
+    reply(wire, id, greet(node, &greeted, &hello)?).await?;
+    for _ in 1..LOGIN_FRAMES_MAX {
+        let (id, request) = next(wire).await?;
+        let body = match request {
+            Some(Request::Lookup(lookup)) => look_up(node, lookup).await,
+            Some(Request::Login(login)) => {
+                let device = login.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
+                match answer(login::login(node, &greeted, login).await)? {
+                    Ok(logged_in) => return Ok(Entered { logged_in, id, device }),
+                    Err(refused) => refused,
+                }
+            }
+            Some(Request::Resume(resume)) => {
+                let device = resume.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
+                match answer(claim::resume(node, &greeted, resume).await)? {
+                    Ok(logged_in) => return Ok(Entered { logged_in, id, device }),
+                    Err(refused) => refused,
+                }
+            }
+            None => refused(Reason::UnknownRequest, "This server does not know the request"),
+            Some(_) => refused(Reason::NotLoggedIn, "Log in first"),
+        };
+        reply(wire, id, body).await?;
+    }
+    Err(Some(Close::LoginTimeout))
+}
+
+fn greet(node: &Node, greeted: &Greeted, hello: &Hello) -> Result<Reply, Ended> {
+    if hello.version != VERSION {
+        return Err(Some(Close::UnsupportedVersion));
+    }
+    Ok(Reply::Greeting(Greeting {
+        version: VERSION,
+        features: Vec::new(),
+        nonce: Bytes::copy_from_slice(&greeted.nonce),
+        server_key: node.server_key.clone(),
+    }))
+}
+
+async fn look_up(node: &Node, lookup: Lookup) -> Reply {
+    match login::lookup(node, &lookup.name).await {
+        Ok(found) => Reply::Found(found),
+        Err(error) => crate::handler::presence::internal(&error),
+    }
+}
+
+/// Tells refusals that are replies from failures of the server.
+fn answer(result: Answered<LoggedIn>) -> Result<Result<LoggedIn, Reply>, Ended> {
+    match result {
+        Ok(logged_in) => Ok(Ok(logged_in)),
+        Err(Refusal::Reply(reason, text)) => {
+            Ok(Err(Reply::LoginRefused(LoginRefused { reason: reason as i32, text })))
+        }
+        Err(Refusal::Internal) => Err(Some(Close::Internal)),
+    }
+}
+
+async fn next<L: Link>(wire: &mut Wire<L>) -> Result<(u64, Option<Request>), Ended> {
+    loop {
+        match wire.recv(LOGIN_FRAME_BYTES_MAX).await {
+            Input::Frame(frame) => return Ok((frame.id, frame.body)),
+            Input::Alive => {}
+            Input::Bad(close) => return Err(Some(close)),
+            Input::Gone => return Err(None),
+        }
+    }
+}
+
+async fn reply<L: Link>(wire: &mut Wire<L>, id: u64, body: Reply) -> Result<(), Ended> {
+    let gone = |Gone| None;
+    wire.reply(id, body).await.map_err(gone)?;
+    wire.flush().await.map_err(gone)
+}

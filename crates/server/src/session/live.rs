@@ -1,0 +1,405 @@
+//! A session on its connection.
+//!
+//! The loop waits for one of: being kicked, answers of the writer, mail from the hub, a frame, the timer. It then
+//! takes whatever else is there, and writes once. Submits go to the writer without waiting; anything else is
+//! held until all of them are answered, so that requests take effect and are answered in the order sent.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use hobnob_protocol::{
+    close::Close,
+    limits::{FRAME_BYTES_MAX, PING_PERIOD, PONG_TIMEOUT},
+    v1::{ClientFrame, reply::Body as Reply},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    dispatch,
+    handler::{message::Ack, presence},
+    hub::{Handle, Mail, Place, Shared},
+    link::{Gone, Link},
+    node::Node,
+    rules::{push::Sent, rate::Bucket, stream::Sender},
+    session::{
+        door::Entered,
+        push::{Push, PushError},
+        wire::{Input, Wire},
+    },
+    store::Ended,
+};
+
+/// Submits of one session that wait for the writer; a client keeps to less.
+const IN_FLIGHT_MAX: usize = 64;
+/// Things taken from one source before the others get their turn.
+const TURN: usize = 64;
+/// How long a drain waits for answers of the writer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A session and everything it owns.
+pub(crate) struct Live<L> {
+    pub(crate) node: Arc<Node>,
+    wire: Wire<L>,
+    pub(crate) place: Place,
+    pub(crate) name: Arc<str>,
+    pub(crate) background: bool,
+    pub(crate) sender: Sender,
+    /// The key of the device.
+    pub(crate) device: bytes::Bytes,
+    push: Push,
+    shared: Arc<Shared>,
+    mail: mpsc::Receiver<Mail>,
+    pub(crate) acks_in: mpsc::Sender<Ack>,
+    acks: mpsc::Receiver<Ack>,
+    in_flight: usize,
+    /// A request that waits until all submits before it are answered.
+    held: Option<ClientFrame>,
+    pub(crate) sends: Bucket,
+    pub(crate) broadcasts: Bucket,
+    /// Nothing is read before this.
+    read_at: Instant,
+    last_activity: Instant,
+    /// When the next ping is due. Clients rely on hearing something that often.
+    ping_at: Instant,
+    /// A ping without any sign of life since.
+    pinged: Option<Instant>,
+    probes: Vec<oneshot::Sender<()>>,
+    opened: Option<(u64, Box<hobnob_protocol::v1::Opened>)>,
+}
+
+/// How it goes on after a step.
+type Step = std::result::Result<(), Stop>;
+
+/// Why a session's connection ends.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The client is gone.
+    Gone,
+    /// It is to be closed; the session can be resumed.
+    Break(Close),
+    /// It is to be closed, and whoever says so has seen to the session.
+    Kicked(Close),
+    /// The session is over.
+    Over(Ended, Close),
+}
+
+impl From<Gone> for Stop {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<PushError> for Stop {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Gone => Self::Gone,
+            PushError::Store => Self::Break(Close::Internal),
+        }
+    }
+}
+
+impl<L: Link> Live<L> {
+    /// Takes the session's place in the hub.
+    pub(super) fn begin(
+        node: Arc<Node>,
+        wire: Wire<L>,
+        entered: Entered,
+        handle: Handle,
+        mail: mpsc::Receiver<Mail>,
+    ) -> Self {
+        let Entered { logged_in, id, device } = entered;
+        let (now, shared) = (Instant::now(), handle.shared.clone());
+        let place = logged_in.place;
+        let blocks = if logged_in.background {
+            Arc::default()
+        } else {
+            node.hub.attach(place, &logged_in.name, logged_in.blocked, handle)
+        };
+        for replaced in logged_in.replaced {
+            node.hub.detach(replaced, Close::Replaced);
+        }
+        let limits = node.policy.limits();
+        let (acks_in, acks) = mpsc::channel(IN_FLIGHT_MAX);
+        let push = Push {
+            account: place.account,
+            blocks,
+            inbox: Sent(logged_in.opened.inbox),
+            broadcast: Sent(logged_in.opened.broadcast),
+            hole: logged_in.hole,
+            shared: shared.clone(),
+        };
+        Self {
+            place,
+            name: logged_in.name.into(),
+            background: logged_in.background,
+            sender: Sender { account: place.account, outbox: logged_in.outbox },
+            device,
+            push,
+            shared,
+            mail,
+            acks_in,
+            acks,
+            in_flight: 0,
+            held: None,
+            sends: Bucket::new(limits.send_rate, limits.send_burst, now),
+            broadcasts: Bucket::new(limits.broadcast_rate, limits.broadcast_burst, now),
+            read_at: now,
+            last_activity: now,
+            ping_at: now + PING_PERIOD,
+            pinged: None,
+            probes: Vec::new(),
+            opened: Some((id, Box::new(logged_in.opened))),
+            node,
+            wire,
+        }
+    }
+
+    /// Lives until the connection ends; then sees to the session. Returns what to close the connection with.
+    pub(super) async fn run(&mut self) -> Option<Close> {
+        let shared = self.shared.clone();
+        let stop = tokio::select! {
+            biased;
+            close = shared.kicked() => match close {
+                Close::SlowConsumer | Close::GoingAway => Stop::Break(close),
+                close => Stop::Kicked(close),
+            },
+            Err(stop) = self.live() => stop,
+        };
+        match stop {
+            Stop::Gone => self.break_off(None).await,
+            Stop::Break(close) => self.break_off(Some(close)).await,
+            Stop::Kicked(close) => Some(close),
+            Stop::Over(ended, close) => {
+                self.end(ended).await;
+                Some(close)
+            }
+        }
+    }
+
+    pub(super) async fn close(&mut self, close: Close) {
+        // The last answers go out with it, if the client takes them.
+        let _ = self.wire.flush().await;
+        self.wire.close(close).await;
+    }
+
+    async fn end(&mut self, ended: Ended) {
+        if let Err(error) = presence::end(&self.node, self.place, ended).await {
+            tracing::error!(%error, "a session could not be ended");
+        }
+    }
+
+    /// The connection ends, the session does not: it counts as online for a while.
+    async fn break_off(&mut self, close: Option<Close>) -> Option<Close> {
+        if !self.background && !self.node.shutdown.is_cancelled() {
+            let grace = Instant::now() + self.node.policy.grace;
+            let (until, ended) = match self.idle_at() {
+                Some(idle) if idle < grace => (idle, Some(Ended::TimedOut)),
+                _ => (grace, None),
+            };
+            self.node.hub.broken(self.place, until, ended);
+        }
+        close
+    }
+
+    async fn live(&mut self) -> std::result::Result<(), Stop> {
+        let (id, opened) = self.opened.take().expect("a session lives once");
+        self.wire.reply(id, Reply::Opened(*opened)).await?;
+        self.wire.flush().await?;
+        self.push.begin();
+        if !self.background {
+            // Stored messages come before anything that is asked for.
+            self.push.catch_up(&self.node, &mut self.wire).await?;
+        }
+        loop {
+            self.step().await?;
+            self.drain_queues().await?;
+            self.wire.flush().await?;
+        }
+    }
+
+    /// Waits for one thing and deals with it.
+    async fn step(&mut self) -> Step {
+        let may_read = self.held.is_none() && self.in_flight < IN_FLIGHT_MAX;
+        let (read_at, deadline) = (self.read_at, self.next_deadline());
+        let wire = &mut self.wire;
+        let read = async {
+            if read_at > Instant::now() {
+                sleep_until(read_at).await;
+            }
+            wire.recv(FRAME_BYTES_MAX).await
+        };
+        tokio::select! {
+            biased;
+            () = self.node.shutdown.cancelled() => self.drain().await,
+            Some(ack) = self.acks.recv() => self.ack(ack).await,
+            Some(mail) = self.mail.recv() => self.mail(mail).await,
+            input = read, if may_read => self.input(input).await,
+            () = sleep_until(deadline) => self.tick().await,
+        }
+    }
+
+    /// Takes what has come meanwhile, so that it is written together.
+    async fn drain_queues(&mut self) -> Step {
+        for _ in 0..TURN {
+            let Ok(ack) = self.acks.try_recv() else { break };
+            self.ack(ack).await?;
+        }
+        for _ in 0..TURN {
+            let Ok(mail) = self.mail.try_recv() else { break };
+            self.mail(mail).await?;
+        }
+        for _ in 0..TURN {
+            if self.held.is_some() || self.in_flight >= IN_FLIGHT_MAX || self.read_at > Instant::now() {
+                break;
+            }
+            let Some(input) = self.wire.recv(FRAME_BYTES_MAX).now_or_never() else { break };
+            self.input(input).await?;
+        }
+        if self.shared.behind.load(Ordering::Acquire) && !self.background {
+            self.push.catch_up(&self.node, &mut self.wire).await?;
+        }
+        Ok(())
+    }
+
+    async fn input(&mut self, input: Input) -> Step {
+        self.pinged = None;
+        match input {
+            Input::Alive => {
+                for probe in self.probes.drain(..) {
+                    // Who asked may have stopped waiting.
+                    let _ = probe.send(());
+                }
+                Ok(())
+            }
+            Input::Frame(frame) => self.frame(frame).await,
+            Input::Bad(close) => Err(Stop::Break(close)),
+            Input::Gone => Err(Stop::Gone),
+        }
+    }
+
+    async fn frame(&mut self, frame: ClientFrame) -> Step {
+        if dispatch::must_wait(&frame) && self.in_flight > 0 {
+            self.held = Some(frame);
+            return Ok(());
+        }
+        if let Some((id, body)) = dispatch::dispatch(self, frame).await? {
+            self.wire.reply(id, body).await?;
+        }
+        Ok(())
+    }
+
+    async fn ack(&mut self, ack: Ack) -> Step {
+        self.in_flight -= 1;
+        self.wire.reply(ack.id, Reply::Submitted(ack.submitted)).await?;
+        if self.in_flight == 0
+            && let Some(frame) = self.held.take()
+        {
+            self.frame(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn mail(&mut self, mail: Mail) -> Step {
+        match mail {
+            Mail::Entry(entry) => self.push.offer(&mut self.wire, entry).await?,
+            Mail::Frame(frame) => self.wire.send_encoded(frame).await?,
+            Mail::LookAgain => {}
+            Mail::Probe(probe) => {
+                self.probes.push(probe);
+                self.wire.ping().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server stops: what was taken is answered, then the client is told.
+    async fn drain(&mut self) -> Step {
+        let answers = async {
+            while self.in_flight > 0 {
+                let Some(ack) = self.acks.recv().await else { break };
+                self.in_flight -= 1;
+                self.wire.reply(ack.id, Reply::Submitted(ack.submitted)).await?;
+            }
+            Ok::<_, Gone>(())
+        };
+        // What is not answered by then is asked again after the restart.
+        if let Ok(result) = tokio::time::timeout(DRAIN_TIMEOUT, answers).await {
+            result?;
+        }
+        Err(Stop::Break(Close::GoingAway))
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        let timeout = self.node.policy.idle_timeout.filter(|_| !self.background)?;
+        Some(self.last_activity + timeout)
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let ping = self.pinged.map_or(self.ping_at, |at| at + PONG_TIMEOUT);
+        self.idle_at().map_or(ping, |idle| idle.min(ping))
+    }
+
+    async fn tick(&mut self) -> Step {
+        let now = Instant::now();
+        if self.idle_at().is_some_and(|at| at <= now) {
+            return Err(Stop::Over(Ended::TimedOut, Close::Idle));
+        }
+        // While the session itself does not read, silence is not the client's fault.
+        let reads = self.held.is_none() && self.in_flight < IN_FLIGHT_MAX && self.read_at <= now;
+        if self.pinged.is_some_and(|at| at + PONG_TIMEOUT <= now) {
+            if reads {
+                return Err(Stop::Break(Close::Unresponsive));
+            }
+            self.pinged = Some(now);
+        }
+        if self.ping_at <= now {
+            self.ping_at = now + PING_PERIOD;
+            self.pinged = Some(now);
+            self.wire.ping().await?;
+        }
+        Ok(())
+    }
+
+    // ---------------------------------------------------------------- for the dispatch
+
+    /// The person did something.
+    pub(crate) fn active(&mut self) {
+        self.last_activity = Instant::now();
+    }
+
+    /// A submit is on its way to the writer.
+    pub(crate) fn sent_to_writer(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// Reads nothing for a while: the client is faster than it was told to be.
+    pub(crate) fn pause_reading(&mut self, wait: Duration) {
+        self.read_at = self.read_at.max(Instant::now() + wait);
+    }
+
+    /// Starts a stream over.
+    pub(crate) fn rewind(&mut self, stream: crate::store::StreamId, after: u64) {
+        self.push.rewind(stream, after);
+    }
+
+    /// The client has noted broadcast up to here, though never more than it was sent.
+    pub(crate) fn note_broadcast(&self, seq: u64) {
+        let sent = self.shared.sent_broadcast.load(Ordering::Relaxed);
+        self.shared.noted_broadcast.fetch_max(seq.min(sent), Ordering::Relaxed);
+    }
+
+    /// Ends the session after its last reply.
+    pub(crate) async fn log_out(&mut self, id: u64) -> Stop {
+        self.end(Ended::LoggedOut).await;
+        match self.wire.reply(id, Reply::Done(hobnob_protocol::v1::Done {})).await {
+            Ok(()) => Stop::Kicked(Close::LoggedOut),
+            Err(Gone) => Stop::Gone,
+        }
+    }
+}

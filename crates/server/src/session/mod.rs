@@ -1,0 +1,35 @@
+//! One connection: before a login (`door.rs`), and as a session (`live.rs`). One task each, which owns all of the
+//! connection's state; others reach it through its mailbox in the hub.
+
+mod door;
+pub(crate) mod live;
+mod push;
+pub(crate) mod wire;
+
+use std::{net::IpAddr, sync::Arc};
+
+use hobnob_protocol::close::Close;
+
+use crate::{hub, link::Link, node::Node, throttle::Waiting};
+use wire::Wire;
+
+/// Serves one connection from its first frame until it is gone. `waiting` counts it as one without a login.
+pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: Waiting) {
+    let mut wire = Wire::new(link);
+    let (handle, mail) = hub::mailbox();
+    let entered = match Box::pin(door::enter(&node, &mut wire, address.into(), &waiting)).await {
+        Ok(entered) => entered,
+        Err(close) => return close_with(&mut wire, close).await,
+    };
+    drop(waiting);
+    let mut live = live::Live::begin(node, wire, entered, handle, mail);
+    if let Some(close) = live.run().await {
+        live.close(close).await;
+    }
+}
+
+async fn close_with<L: Link>(wire: &mut Wire<L>, close: Option<Close>) {
+    if let Some(close) = close {
+        wire.close(close).await;
+    }
+}

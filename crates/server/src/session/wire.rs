@@ -1,0 +1,109 @@
+//! A connection with its rules: frames are decoded within their bound, and nothing waits for ever to be written.
+
+use bytes::Bytes;
+use hobnob_protocol::{
+    close::Close,
+    codec::{self, DecodeError},
+    limits::WRITE_TIMEOUT,
+    v1::{self, ClientFrame, ServerFrame, reply, server_frame},
+};
+use tokio::time::timeout;
+
+use crate::link::{Gone, Incoming, Link};
+
+/// A connection whose frames are decoded.
+pub(crate) struct Wire<L> {
+    link: L,
+    /// The highest request id so far.
+    last_id: u64,
+    unflushed: bool,
+}
+
+/// What came in, decoded.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one step; a box would cost every frame"
+)]
+pub(crate) enum Input {
+    Frame(ClientFrame),
+    Alive,
+    Bad(Close),
+    Gone,
+}
+
+impl<L: Link> Wire<L> {
+    pub(crate) fn new(link: L) -> Self {
+        Self { link, last_id: 0, unflushed: false }
+    }
+
+    /// The next frame of at most `bytes_max`. Cancel-safe.
+    pub(crate) async fn recv(&mut self, bytes_max: usize) -> Input {
+        let bytes = match self.link.recv().await {
+            Incoming::Frame(bytes) => bytes,
+            Incoming::Alive => return Input::Alive,
+            Incoming::Bad(close) => return Input::Bad(close),
+            Incoming::Gone => return Input::Gone,
+        };
+        match codec::decode_client(bytes, bytes_max) {
+            Ok(frame) if self.in_order(&frame) => Input::Frame(frame),
+            Ok(_) | Err(DecodeError::Malformed(_)) => Input::Bad(Close::BadFrame),
+            Err(DecodeError::TooLarge(_)) => Input::Bad(Close::TooLarge),
+        }
+    }
+
+    /// Requests have ascending ids, notes have none.
+    fn in_order(&mut self, frame: &ClientFrame) -> bool {
+        use v1::client_frame::Body;
+        let note = matches!(frame.body, Some(Body::Received(_) | Body::Alive(_)));
+        if note || frame.id <= self.last_id {
+            return note && frame.id == 0;
+        }
+        self.last_id = frame.id;
+        true
+    }
+
+    /// Puts a reply into the write buffer.
+    pub(crate) async fn reply(&mut self, id: u64, body: reply::Body) -> Result<(), Gone> {
+        let reply = v1::Reply { id, body: Some(body) };
+        self.send(&ServerFrame { body: Some(server_frame::Body::Reply(reply)) }).await
+    }
+
+    /// Puts a frame into the write buffer.
+    pub(crate) async fn send(&mut self, frame: &ServerFrame) -> Result<(), Gone> {
+        self.send_encoded(codec::encode(frame)).await
+    }
+
+    /// Puts an encoded frame into the write buffer.
+    pub(crate) async fn send_encoded(&mut self, frame: Bytes) -> Result<(), Gone> {
+        self.unflushed = true;
+        limited(self.link.feed(frame)).await
+    }
+
+    /// Writes what is in the write buffer, if anything is.
+    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
+        if !std::mem::take(&mut self.unflushed) {
+            return Ok(());
+        }
+        limited(self.link.flush()).await
+    }
+
+    pub(crate) async fn ping(&mut self) -> Result<(), Gone> {
+        limited(self.link.ping()).await
+    }
+
+    /// Says why it ends; a client that does not even take that is left to itself soon.
+    pub(crate) async fn close(&mut self, close: Close) {
+        let _ = timeout(CLOSE_TIMEOUT, self.link.close(close)).await;
+    }
+}
+
+const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
+async fn limited(write: impl Future<Output = Result<(), Gone>>) -> Result<(), Gone> {
+    timeout(WRITE_TIMEOUT, write).await.unwrap_or(Err(Gone))
+}
+
+/// A reply that turns a request down.
+pub(crate) fn refused(reason: v1::refused::Reason, text: &str) -> reply::Body {
+    reply::Body::Refused(v1::Refused { reason: reason as i32, text: text.to_owned() })
+}

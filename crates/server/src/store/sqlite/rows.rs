@@ -1,0 +1,92 @@
+//! Between rows and values, and the look-ups that readers and the writer share.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+
+use super::super::{Account, AccountId, OUTCOMES_KEPT, Outcome, Result, Secret, StoreError, StreamId};
+
+/// Bytes of an outcome in its blob.
+const OUTCOME_BYTES: usize = 5;
+
+/// A number as SQLite has it. Numbers of entries never come near the end; what a client claims can.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number as we have it; the schema holds no negative ones.
+pub(super) fn uint(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A limit as SQLite has it.
+pub(super) fn limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
+}
+
+/// `entry.stream` of a stream.
+pub(super) fn stream_row(stream: StreamId) -> i64 {
+    match stream {
+        StreamId::Broadcast => 0,
+        StreamId::Inbox(account) => account.0,
+    }
+}
+
+pub(super) fn account_by_key(conn: &Connection, key: &str) -> Result<Option<Account>> {
+    let sql = "SELECT id, name, password, cursor, last_seen_ms FROM account WHERE key = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([key], account_row).optional()?)
+}
+
+pub(super) fn account(conn: &Connection, id: AccountId) -> Result<Option<Account>> {
+    let sql = "SELECT id, name, password, cursor, last_seen_ms FROM account WHERE id = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([id.0], account_row).optional()?)
+}
+
+fn account_row(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: AccountId(row.get(0)?),
+        name: row.get(1)?,
+        password: Secret(row.get(2)?),
+        cursor: uint(row.get(3)?),
+        last_seen_ms: row.get(4)?,
+    })
+}
+
+/// The head of a stream as its rows tell it.
+pub(super) fn head(conn: &Connection, stream: StreamId) -> Result<u64> {
+    let mut statement = match stream {
+        StreamId::Broadcast => conn.prepare_cached(
+            "SELECT max((SELECT coalesce(max(seq), 0) FROM entry WHERE stream = ?1),
+                        (SELECT value FROM meta WHERE name = 'broadcast_floor'))",
+        )?,
+        StreamId::Inbox(_) => conn.prepare_cached(
+            "SELECT max((SELECT coalesce(max(seq), 0) FROM entry WHERE stream = ?1),
+                        coalesce((SELECT cursor FROM account WHERE id = ?1), 0))",
+        )?,
+    };
+    Ok(uint(statement.query_row([stream_row(stream)], |row| row.get(0))?))
+}
+
+/// All accounts that a statement finds.
+pub(super) fn account_ids(
+    mut statement: CachedStatement<'_>,
+    params: impl rusqlite::Params,
+) -> Result<Vec<AccountId>> {
+    let found = statement.query_map(params, |row| row.get(0).map(AccountId))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn encode_outcomes(outcomes: &[Outcome]) -> Vec<u8> {
+    let mut blob = Vec::with_capacity(outcomes.len() * OUTCOME_BYTES);
+    for outcome in outcomes {
+        blob.push(outcome.code);
+        blob.extend_from_slice(&outcome.hash);
+    }
+    blob
+}
+
+pub(super) fn decode_outcomes(blob: &[u8]) -> Result<Vec<Outcome>> {
+    let (outcomes, rest) = blob.as_chunks::<OUTCOME_BYTES>();
+    if !rest.is_empty() || outcomes.len() > OUTCOMES_KEPT {
+        return Err(StoreError::Unusable("an outbox is damaged".to_owned()));
+    }
+    Ok(outcomes.iter().map(|&[code, a, b, c, d]| Outcome { code, hash: [a, b, c, d] }).collect())
+}

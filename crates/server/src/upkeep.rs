@@ -1,0 +1,137 @@
+//! What happens by itself: the sweep, the end of broken sessions, retention.
+
+use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use hobnob_protocol::limits::TOKEN_LIFETIME;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    handler::presence,
+    hub::{Handle, Place},
+    node::Node,
+    store::{AccountId, Result, StreamId},
+};
+
+/// How long a failed attempt waits for the next.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How often entries that may go are removed.
+const TRIM_PERIOD: Duration = Duration::from_secs(1);
+/// Rows removed in one transaction: few enough that messages do not wait for it.
+const TRIM_ROWS: usize = 500;
+
+/// Compares the heads of all streams with what was sent, so that a wake-up that was lost only delays.
+pub async fn sweep(node: Arc<Node>) {
+    loop {
+        sleep(node.policy.sweep_period).await;
+        if let Err(error) = sweep_once(&node).await {
+            tracing::error!(%error, "the sweep failed");
+        }
+    }
+}
+
+async fn sweep_once(node: &Node) -> Result<()> {
+    let connected = node.hub.connected();
+    let mut streams: Vec<_> = connected.iter().map(|(place, _)| StreamId::Inbox(place.account)).collect();
+    streams.dedup();
+    streams.push(StreamId::Broadcast);
+    let asked = streams.clone();
+    let heads = node.reader.run(move |store| store.heads(&asked)).await?;
+    let heads: BTreeMap<_, _> = streams.into_iter().zip(heads).collect();
+    let head = |stream| heads.get(&stream).copied().unwrap_or(0);
+    for (place, handle) in &connected {
+        let shared = &handle.shared;
+        let behind = shared.sent_inbox.load(Ordering::Relaxed) < head(StreamId::Inbox(place.account))
+            || shared.sent_broadcast.load(Ordering::Relaxed) < head(StreamId::Broadcast);
+        if behind {
+            handle.look_again();
+        }
+    }
+    note_broadcast(node, connected).await
+}
+
+/// Writes down how far the clients are with broadcast, so that what all have passed can go.
+async fn note_broadcast(node: &Node, connected: Vec<(Place, Handle)>) -> Result<()> {
+    let noted: Vec<_> = connected
+        .into_iter()
+        .map(|(place, handle)| (place, handle.shared.noted_broadcast.swap(0, Ordering::Relaxed)))
+        .filter(|(_, noted)| *noted > 0)
+        .collect();
+    for some in noted.chunks(TRIM_ROWS) {
+        let some = some.to_vec();
+        node.writer
+            .run(move |tx| {
+                for (place, noted) in &some {
+                    if let Some(mut row) = tx.session(place.session)? {
+                        row.broadcast_floor = row.broadcast_floor.max(*noted);
+                        tx.save_session(&row)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Sees to broken sessions whose time is up.
+pub async fn expire(node: Arc<Node>) {
+    loop {
+        for expiry in node.hub.expired().await {
+            if let Err(error) = presence::expire(&node, expiry).await {
+                tracing::error!(%error, "a broken session could not be ended");
+                sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Sessions that were online when the server stopped count as broken now, and as online for the grace.
+///
+/// # Errors
+/// Of the store.
+pub async fn restore_sessions(node: &Node) -> Result<()> {
+    let sessions = node.reader.run(|store| {
+        let rows = store.online_sessions()?;
+        let accounts: Vec<AccountId> = rows.iter().map(|row| row.account).collect();
+        let names = store.names(&accounts)?;
+        let blocks: Result<Vec<_>> = accounts.iter().map(|account| store.blocks_of(*account)).collect();
+        Ok(rows.into_iter().zip(names).zip(blocks?).collect::<Vec<_>>())
+    });
+    let until = Instant::now() + node.policy.grace;
+    for ((row, name), blocked) in sessions.await? {
+        let place = Place { account: row.account, session: row.id, generation: row.generation };
+        node.hub.restore(place, &name, blocked, until);
+    }
+    Ok(())
+}
+
+/// Removes delivered entries and forgotten sessions, a few at a time.
+pub async fn trim(node: Arc<Node>) {
+    loop {
+        sleep(TRIM_PERIOD).await;
+        while trim_once(&node).await {}
+    }
+}
+
+/// `true`: there is more.
+async fn trim_once(node: &Node) -> bool {
+    let now = node.world.now_ms();
+    let history_ms =
+        node.policy.history.map_or(-1, |history| i64::try_from(history.as_millis()).unwrap_or(i64::MAX));
+    // Without a history an entry of this very millisecond may go as well.
+    let before = now.saturating_sub(history_ms);
+    let tokens_before = now.saturating_sub(i64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(i64::MAX));
+    let trimmed = node.writer.run(move |tx| {
+        let inboxes = tx.trim_inboxes(before, TRIM_ROWS)?;
+        let broadcast = tx.trim_broadcast(before, TRIM_ROWS)?;
+        let sessions = tx.trim_sessions(tokens_before, TRIM_ROWS)?;
+        Ok(inboxes.max(broadcast).max(sessions))
+    });
+    match trimmed.await {
+        Ok(rows) => rows >= TRIM_ROWS,
+        Err(error) => {
+            tracing::error!(%error, "delivered entries could not be removed");
+            false
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The one place where anything is written: requests queue here, and whatever queued while the last transaction
+//! was being committed goes into the next one (group commit, without a timer).
+//!
+//! [`commit_batch`] is the core. It has two drivers: a thread of its own in production, and a task that commits
+//! inline in the simulation, where a real thread would let simulated time run ahead of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use hobnob_protocol::limits::WRITER_QUEUE;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::{Result, Store, StoreError, Tx};
+
+/// Most requests in one transaction.
+const BATCH_MAX: usize = 512;
+/// Most bytes of text that wait.
+const QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// A request to the store.
+pub trait Job: Send {
+    /// Reads, judges and writes. May be run again after a rollback, so it keeps nothing of an earlier run.
+    ///
+    /// # Errors
+    /// What the store said.
+    fn run(&mut self, tx: &mut dyn Tx) -> Result<()>;
+
+    /// Bytes that it holds while it waits.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Tells whoever asked. `Ok` means that it is durable. Must not block.
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>);
+}
+
+/// The queue is full, or the writer has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// Sends requests to the writer.
+#[derive(Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    queue_bytes: Arc<AtomicUsize>,
+}
+
+/// The writer's end of the queue, for a driver.
+pub struct Queue {
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    queue_bytes: Arc<AtomicUsize>,
+}
+
+/// A queue without its driver yet.
+#[must_use]
+pub fn queue() -> (Writer, Queue) {
+    let (sender, jobs) = mpsc::channel(WRITER_QUEUE);
+    let queue_bytes = Arc::new(AtomicUsize::new(0));
+    (Writer { queue: sender, queue_bytes: queue_bytes.clone() }, Queue { jobs, queue_bytes })
+}
+
+impl Writer {
+    /// Queues a request without waiting.
+    ///
+    /// # Errors
+    /// When there is no room; the request is dropped unheard.
+    pub fn try_submit(&self, job: Box<dyn Job>) -> std::result::Result<(), Busy> {
+        let bytes = job.bytes();
+        if self.queue_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES_MAX {
+            self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Busy);
+        }
+        self.queue.try_send(job).map_err(|_| {
+            self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            Busy
+        })
+    }
+
+    /// Runs `work` in a transaction together with others and waits until it is durable. Once queued it is
+    /// carried out even if the caller goes away.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn run<R, F>(&self, work: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Closure { work, value: None, reply };
+        let ended = || StoreError::Database("the writer has ended".to_owned());
+        self.queue.send(Box::new(job)).await.map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+struct Closure<F, R> {
+    work: F,
+    value: Option<R>,
+    reply: oneshot::Sender<Result<R>>,
+}
+
+impl<R: Send, F: FnMut(&mut dyn Tx) -> Result<R> + Send> Job for Closure<F, R> {
+    fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        self.value = Some((self.work)(tx)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>) {
+        let answer = match (result, self.value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), None) => Err(StoreError::Database("a request was not run".to_owned())),
+            (Err(error), _) => Err(StoreError::Database(error.to_string())),
+        };
+        // Whoever asked may be gone; what it asked for has happened all the same.
+        let _ = self.reply.send(answer);
+    }
+}
+
+impl Queue {
+    /// Commits until every [`Writer`] is gone. Blocks: give it a thread.
+    pub fn run_blocking(mut self, store: &dyn Store) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while self.jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+            self.commit(store, &mut batch);
+        }
+    }
+
+    /// The same as a task, for a store that does not block. `pause` is awaited before each commit, which gives
+    /// other requests the time to join it.
+    pub async fn run_inline<P: Future<Output = ()>>(
+        mut self,
+        store: &dyn Store,
+        mut pause: impl FnMut() -> P,
+    ) {
+        let mut batch = Vec::new();
+        while let Some(first) = self.jobs.recv().await {
+            batch.push(first);
+            pause().await;
+            while batch.len() < BATCH_MAX {
+                let Ok(job) = self.jobs.try_recv() else { break };
+                batch.push(job);
+            }
+            self.commit(store, &mut batch);
+        }
+    }
+
+    fn commit(&self, store: &dyn Store, batch: &mut Vec<Box<dyn Job>>) {
+        let bytes: usize = batch.iter().map(|job| job.bytes()).sum();
+        commit_batch(store, batch);
+        self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Commits requests in one transaction and tells each. If that fails, each is tried alone, so that one bad request
+/// does not take the others with it.
+pub fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>) {
+    let together = store.write(&mut |tx| batch.iter_mut().try_for_each(|job| job.run(tx)));
+    match together {
+        Ok(()) => batch.drain(..).for_each(|job| job.finish(Ok(()))),
+        Err(error) if batch.len() == 1 => batch.drain(..).for_each(|job| fail(job, &error)),
+        Err(error) => {
+            tracing::warn!(%error, requests = batch.len(), "a transaction failed, trying its requests one by one");
+            for mut job in batch.drain(..) {
+                match store.write(&mut |tx| job.run(tx)) {
+                    Ok(()) => job.finish(Ok(())),
+                    Err(error) => fail(job, &error),
+                }
+            }
+        }
+    }
+}
+
+fn fail(job: Box<dyn Job>, error: &StoreError) {
+    tracing::error!(%error, "a request could not be written");
+    job.finish(Err(error));
+}
