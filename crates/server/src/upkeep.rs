@@ -116,10 +116,10 @@ pub async fn trim(node: Arc<Node>) {
 /// `true`: there is more.
 async fn trim_once(node: &Node) -> bool {
     let now = node.world.now_ms();
-    let history_ms =
-        node.policy.history.map_or(-1, |history| i64::try_from(history.as_millis()).unwrap_or(i64::MAX));
-    // Without a history an entry of this very millisecond may go as well.
-    let before = now.saturating_sub(history_ms);
+    // Without a history the age does not count, and neither does a clock that was set back.
+    let before = node.policy.history.map_or(i64::MAX, |history| {
+        now.saturating_sub(i64::try_from(history.as_millis()).unwrap_or(i64::MAX))
+    });
     let tokens_before = now.saturating_sub(i64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(i64::MAX));
     let trimmed = node.writer.run(move |tx| {
         let inboxes = tx.trim_inboxes(before, TRIM_ROWS)?;

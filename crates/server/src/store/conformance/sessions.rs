@@ -105,6 +105,6 @@ pub(super) fn a_failed_transaction_leaves_sessions(store: &dyn Store) {
         assert_eq!(tx.add_session(&new(ann, 1, 1))?.generation, 1);
         Ok(())
     });
-    assert_eq!(store.online_sessions().unwrap(), [row.clone()]);
+    assert_eq!(store.online_sessions().unwrap(), vec![row.clone()]);
     assert_eq!(write(store, |tx| tx.session_by_token(&[1; 32])), Some(row));
 }

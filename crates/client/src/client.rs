@@ -1,0 +1,146 @@
+//! The two ends of a session that its user holds.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hobnob_protocol::v1;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cursor::Marks;
+use crate::event::{Command, Event, Ticket};
+
+/// Commands of this process without an answer; `submit` waits when there are as many.
+pub(crate) const COMMANDS_MAX: usize = 256;
+
+/// The session is over, or is being logged out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session is over")]
+pub struct Closed;
+
+/// What a [`Client`] tells its driver.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A command.
+    Command(Ticket, Command),
+    /// No more commands: log out when all is answered.
+    Logout,
+}
+
+/// A session. Clones are the same session; when the last one is gone, so is the connection, without a logout.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What is common to the clones of a [`Client`] and its driver.
+pub(crate) struct Shared {
+    name: String,
+    /// Taken to give a ticket and queue its command in one step.
+    queue: Mutex<Queue>,
+    /// Free places among the commands without an answer. The driver gives them back.
+    places: Arc<Semaphore>,
+    marks: Arc<Marks>,
+    leave: CancellationToken,
+    closing: AtomicBool,
+    tickets: AtomicU64,
+    /// Owns the driver: dropping it ends the task.
+    _driver: Mutex<JoinSet<()>>,
+}
+
+/// Bounded by the places: a command has one before it is queued, and there is one logout.
+struct Queue(mpsc::Sender<Request>);
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What a driver and its [`Client`] share.
+pub(crate) struct Ends {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) leave: CancellationToken,
+}
+
+impl Client {
+    pub(crate) fn new(name: String, ends: Ends, driver: JoinSet<()>) -> Self {
+        let shared = Shared {
+            name,
+            queue: Mutex::new(Queue(ends.requests)),
+            places: ends.places,
+            marks: ends.marks,
+            leave: ends.leave,
+            closing: AtomicBool::new(false),
+            tickets: AtomicU64::new(1),
+            _driver: Mutex::new(driver),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The user's name as first registered.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Gives a command. Waits while 256 are unanswered; a future dropped while it waits has given nothing, so it can
+    /// stand in a `select!` beside [`Events::next`], and must, where one task does both: unread events keep answers
+    /// from coming.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub async fn submit(&self, command: Command) -> Result<Ticket, Closed> {
+        let place = self.shared.places.acquire().await.map_err(|_| Closed)?;
+        if self.shared.closing.load(Ordering::Acquire) {
+            return Err(Closed);
+        }
+        let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticket = Ticket(self.shared.tickets.fetch_add(1, Ordering::Relaxed));
+        queue.0.try_send(Request::Command(ticket, command)).map_err(|_| Closed)?;
+        place.forget();
+        Ok(ticket)
+    }
+
+    /// Notes that a message was shown: it will not come again, and the server is told. Does not wait; a process that
+    /// dies afterwards has it noted.
+    pub fn shown(&self, stream: v1::Stream, seq: u64) {
+        self.shared.marks.shown(stream, seq);
+    }
+
+    /// No more commands. When everything before is answered and every stored message is shown, or at once if the
+    /// server is away, [`Event::Ended`] comes. A background session is left, not ended: its token stays good.
+    pub async fn logout(&self) {
+        if !self.shared.closing.swap(true, Ordering::AcqRel) {
+            let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            // Fails only if the session is over, and then there is nothing to end.
+            let _ = queue.0.try_send(Request::Logout);
+        }
+    }
+
+    /// Ends the connection at once. The session's saved token stays good.
+    pub fn leave(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        self.shared.leave.cancel();
+    }
+}
+
+/// What a session tells, in order. Not reading it stops the session from reading its connection.
+#[derive(Debug)]
+pub struct Events {
+    events: mpsc::Receiver<Event>,
+}
+
+impl Events {
+    pub(crate) fn new(events: mpsc::Receiver<Event>) -> Self {
+        Self { events }
+    }
+
+    /// The next event; `None` when nothing follows any more and the folder is free again.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}

@@ -1,0 +1,309 @@
+//! Before login.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hobnob_protocol::backoff::Backoff;
+use hobnob_protocol::v1;
+use tokio::time::sleep;
+use v1::client_frame::Body;
+use v1::login_refused::Reason;
+use v1::reply;
+
+use crate::driver::{self, Resume, Start, position};
+use crate::greet::{self, Device, Greeted};
+use crate::link::LinkError;
+use crate::state::{Begin, clip_name, clip_password};
+use crate::storage::{Cursor, Folder};
+use crate::{Client, Config, Disk, Events, Network, OpenError, Parts, Slot, SystemRandom, random};
+
+/// How often a request is made anew because the connection was lost, or the server busy, under it.
+const TRIES: u32 = 5;
+/// First and longest wait between them.
+const RETRY_BASE: Duration = Duration::from_millis(250);
+const RETRY_CAP: Duration = Duration::from_secs(4);
+
+/// A connection that nobody has logged in on. Opens itself anew, silently, if the server drops it before that.
+pub struct Door {
+    config: Config,
+    parts: Parts,
+    greeted: Option<Greeted>,
+    first_contact: Option<String>,
+    /// The folder of the last login that was tried, for the next try.
+    folder: Option<(String, Slot, Folder)>,
+}
+
+/// What proves who somebody is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A password.
+    Password(String),
+    /// The token of another session of the same user.
+    Token(Bytes),
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// How a login went.
+#[derive(Debug)]
+pub enum Login {
+    /// A session.
+    In {
+        /// To give commands to.
+        client: Client,
+        /// To read from.
+        events: Events,
+        /// What to greet the user with.
+        welcome: Welcome,
+    },
+    /// None.
+    Refused {
+        /// Why.
+        reason: v1::login_refused::Reason,
+        /// The same for a person, where the reason needs words.
+        text: String,
+    },
+}
+
+/// What a user is greeted with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The user's name as first registered.
+    pub name: String,
+    /// The server's text.
+    pub text: String,
+    /// Failed logins by others since the last login.
+    pub failed_logins: u32,
+    /// Commands that an earlier process left in the outbox; they are sent now.
+    pub left_over: usize,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("address", &self.config.address).finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// Connects over the network, with files below `config.data`.
+    ///
+    /// # Errors
+    /// There is no such server, or it is not the one that is known.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let random = Arc::new(SystemRandom::new());
+        let Config { address, data, pin, .. } = &config;
+        let parts = Parts {
+            connector: Arc::new(Network::new(address.clone(), data, pin.clone())),
+            storage: Arc::new(Disk::new(data, address, Arc::clone(&random) as _)),
+            random,
+        };
+        Self::with_parts(config, parts).await
+    }
+
+    /// The same with everything from outside.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn with_parts(config: Config, parts: Parts) -> Result<Self, OpenError> {
+        let mut door = Self { config, parts, greeted: None, first_contact: None, folder: None };
+        let mut greeted = door.greet().await?;
+        door.first_contact = greeted.first_contact.take();
+        door.greeted = Some(greeted);
+        Ok(door)
+    }
+
+    /// The server's fingerprint, if this was the first contact and it was pinned just now.
+    #[must_use]
+    pub fn first_contact(&self) -> Option<&str> {
+        self.first_contact.as_deref()
+    }
+
+    /// Asks whether a name is new.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn lookup(&mut self, name: &str) -> Result<v1::Found, OpenError> {
+        let name = clip_name(name);
+        let reply = self.ask(|_| Body::Lookup(v1::Lookup { name: name.clone() })).await?;
+        match reply {
+            reply::Body::Found(found) => Ok(found),
+            _ => Err(self.no_server()),
+        }
+    }
+
+    /// Opens a session that others see online; with `register` also the account, if the name is new.
+    ///
+    /// # Errors
+    /// The server is gone, or the folder cannot be used.
+    pub async fn login(&mut self, name: &str, proof: Proof, register: bool) -> Result<Login, OpenError> {
+        self.log_in(name, proof, register, self.config.slot, false).await
+    }
+
+    /// Opens a session that nobody is told of, and saves its token for the next call. It has the one-shot's device.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    pub async fn login_background(
+        &mut self,
+        name: &str,
+        proof: Proof,
+        register: bool,
+    ) -> Result<Login, OpenError> {
+        self.log_in(name, proof, register, Slot::OneShot, true).await
+    }
+
+    /// The token of a saved session of this user here, if there is one. If the server refuses it, it is forgotten.
+    #[must_use]
+    pub fn saved_token(&self, name: &str) -> Option<Proof> {
+        self.parts.storage.saved_token(name, self.config.slot).map(Proof::Token)
+    }
+
+    async fn log_in(
+        &mut self,
+        name: &str,
+        proof: Proof,
+        register: bool,
+        slot: Slot,
+        background: bool,
+    ) -> Result<Login, OpenError> {
+        let folder = self.folder(name, slot)?;
+        let device = Device::new(&folder.seed);
+        let outbox = folder.outbox.name();
+        let cursor = folder.cursor.load();
+        let login = v1::Login {
+            name: clip_name(name),
+            proof: Some(proof.for_wire()),
+            register,
+            background,
+            device: None,
+            position: Some(position(cursor.clone())),
+        };
+        let reply = self.ask(|greeting| {
+            let device = Some(device.prove(greeting, &login.name, outbox));
+            Body::Login(v1::Login { device, ..login.clone() })
+        });
+        match reply.await? {
+            reply::Body::Opened(opened) => self.enter(opened, device, cursor, background),
+            reply::Body::LoginRefused(refused) => Ok(self.refused(name, &proof, refused)),
+            _ => Err(self.no_server()),
+        }
+    }
+
+    /// The folder of a user; kept from one try to the next.
+    fn folder(&mut self, name: &str, slot: Slot) -> Result<&Folder, OpenError> {
+        if !self.folder.as_ref().is_some_and(|(of, kind, _)| of == name && *kind == slot) {
+            // First let go of the old one: it may be the same under another spelling.
+            self.folder = None;
+            let folder = self.parts.storage.open(name, slot)?;
+            self.folder = Some((name.to_owned(), slot, folder));
+        }
+        Ok(&self.folder.as_ref().expect("it was just put there").2)
+    }
+
+    fn refused(&self, name: &str, proof: &Proof, refused: v1::LoginRefused) -> Login {
+        let reason = refused.reason();
+        let ended = matches!(
+            reason,
+            Reason::UnknownToken
+                | Reason::Replaced
+                | Reason::TimedOut
+                | Reason::LoggedOut
+                | Reason::PasswordChanged
+        );
+        if let Proof::Token(token) = proof
+            && ended
+        {
+            self.parts.storage.forget_token(name, token);
+        }
+        Login::Refused { reason, text: refused.text }
+    }
+
+    /// The server opened a session: hands the connection to its driver.
+    fn enter(
+        &mut self,
+        opened: v1::Opened,
+        device: Device,
+        cursor: Cursor,
+        background: bool,
+    ) -> Result<Login, OpenError> {
+        let (Some(greeted), Some((_, _, mut folder))) = (self.greeted.take(), self.folder.take()) else {
+            return Err(self.no_server());
+        };
+        if let Err(error) = folder.token.save(&opened.token) {
+            tracing::warn!(%error, "the session is not saved");
+        }
+        let (name, text, failed_logins) = (opened.name.clone(), opened.welcome.clone(), opened.failed_logins);
+        let resume = Resume {
+            connector: Arc::clone(&self.parts.connector),
+            address: self.config.address.clone(),
+            agent: self.config.agent.clone(),
+            device,
+            name: name.clone(),
+            token: opened.token.clone(),
+        };
+        let waiting = std::mem::take(&mut folder.waiting);
+        let begin = Begin { background, waiting, cursor, opened, next_id: greeted.next_id };
+        let random = Arc::clone(&self.parts.random);
+        let (client, events, left_over) =
+            driver::start(Start { begin, link: greeted.link, folder, resume, random });
+        Ok(Login::In { client, events, welcome: Welcome { name, text, failed_logins, left_over } })
+    }
+
+    /// Asks on the connection that is there, or on a new one if it is gone meanwhile.
+    async fn ask(&mut self, body: impl Fn(&v1::Greeting) -> Body) -> Result<reply::Body, OpenError> {
+        let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
+        for tried in 0..TRIES {
+            if tried > 1 {
+                sleep(backoff.next_delay(random::number(&*self.parts.random))).await;
+            }
+            let mut greeted = match self.greeted.take() {
+                Some(greeted) => greeted,
+                None => self.greet().await?,
+            };
+            let request = body(&greeted.greeting);
+            match greet::request(&mut greeted.link, &mut greeted.next_id, request).await {
+                Ok(reply::Body::Refused(refused)) => {
+                    self.greeted = Some(greeted);
+                    if refused.reason() != v1::refused::Reason::Busy {
+                        return Err(OpenError::Refused(refused.text));
+                    }
+                }
+                Ok(reply) => {
+                    self.greeted = Some(greeted);
+                    return Ok(reply);
+                }
+                Err(LinkError { close: Some(close) }) if !close.may_reconnect() => {
+                    return Err(OpenError::Refused(close.reason().to_owned()));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(self.no_server())
+    }
+
+    async fn greet(&self) -> Result<Greeted, OpenError> {
+        greet::open(&*self.parts.connector, &self.config.address, &self.config.agent).await
+    }
+
+    fn no_server(&self) -> OpenError {
+        OpenError::NoServer(self.config.address.clone())
+    }
+}
+
+impl Proof {
+    fn for_wire(&self) -> v1::login::Proof {
+        match self {
+            Self::Password(password) => v1::login::Proof::Password(clip_password(password)),
+            Self::Token(token) => v1::login::Proof::Token(token.clone()),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What each command becomes: something numbered for the outbox, a query, or an answer at once.
+
+use hobnob_protocol::limits::PASSWORD_CHARS_MAX;
+use hobnob_protocol::text::{self, TextError};
+use hobnob_protocol::v1;
+use v1::client_frame::Body;
+use v1::submit::Op;
+use v1::submitted::Outcome;
+
+use crate::event::{Answer, Command};
+
+/// A longer name goes cut over the wire: it is none either way, and the frame keeps its bound.
+const NAME_CHARS_SENT: usize = 256;
+
+/// What a command becomes.
+pub(crate) enum Plan {
+    /// Numbered, kept in the outbox.
+    Submit(Op),
+    /// Asked on a connection, and again on the next.
+    Query(Body),
+    /// Asked once.
+    Once(Body),
+    /// Answered here.
+    Ready(Answer),
+}
+
+pub(crate) fn plan(command: &Command) -> Plan {
+    match command {
+        Command::Message { to, text } => checked(text, to, |text| {
+            Op::Message(v1::DirectMessage { to: clip_name(to), text })
+        }),
+        Command::Broadcast { text } => checked(text, "", |text| Op::Broadcast(v1::Broadcast { text })),
+        Command::Block(user) => Plan::Submit(Op::Block(v1::Block { user: clip_name(user) })),
+        Command::Unblock(user) => Plan::Submit(Op::Unblock(v1::Unblock { user: clip_name(user) })),
+        Command::WhoElse => Plan::Query(Body::WhoElse(v1::WhoElse {})),
+        Command::WhoElseSince(seconds) => {
+            Plan::Query(Body::WhoElseSince(v1::WhoElseSince { seconds: *seconds }))
+        }
+        Command::Blocks => Plan::Query(Body::ListBlocks(v1::ListBlocks {})),
+        Command::ChangePassword { old, new } => Plan::Once(Body::ChangePassword(v1::ChangePassword {
+            old_password: clip_password(old),
+            new_password: clip_password(new),
+        })),
+        Command::Local { .. } => Plan::Ready(Answer::Local),
+    }
+}
+
+/// The server would say the same of a text, but a number would be used up for it.
+fn checked(text: &str, to: &str, op: impl FnOnce(String) -> Op) -> Plan {
+    let outcome = match text::check(text) {
+        Ok(()) => return Plan::Submit(op(text.to_owned())),
+        Err(TextError::TooLong) => Outcome::TooLong,
+        Err(TextError::ControlCharacters) => Outcome::ControlCharacters,
+    };
+    Plan::Ready(Answer::Submitted { outcome, user: to.to_owned() })
+}
+
+/// The command that an earlier process made this of.
+pub(crate) fn recall(op: &Op) -> Command {
+    match op {
+        Op::Message(v1::DirectMessage { to, text }) => Command::Message { to: to.clone(), text: text.clone() },
+        Op::Broadcast(v1::Broadcast { text }) => Command::Broadcast { text: text.clone() },
+        Op::Block(v1::Block { user }) => Command::Block(user.clone()),
+        Op::Unblock(v1::Unblock { user }) => Command::Unblock(user.clone()),
+    }
+}
+
+/// Whom a command is about, as typed.
+pub(crate) fn target(command: &Command) -> &str {
+    match command {
+        Command::Message { to: user, .. } | Command::Block(user) | Command::Unblock(user) => user,
+        _ => "",
+    }
+}
+
+/// As much of a name as is sent.
+pub(crate) fn clip_name(name: &str) -> String {
+    name.chars().take(NAME_CHARS_SENT).collect()
+}
+
+/// As much of a password as is sent: enough for the server to see that it is too long.
+pub(crate) fn clip_password(password: &str) -> String {
+    password.chars().take(PASSWORD_CHARS_MAX + 1).collect()
+}

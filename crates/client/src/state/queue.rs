@@ -1,0 +1,359 @@
+//! The commands without an answer, in the order given: what may be sent, what was answered, what comes again.
+//!
+//! Everything is sent in this order and told in this order. An answer that comes while an earlier command has to be
+//! sent again is thrown away and the question asked anew behind it, so that no answer overtakes a command.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hobnob_protocol::v1;
+use v1::client_frame::Body;
+use v1::refused::Reason;
+use v1::reply;
+use v1::submit::Op;
+use v1::submitted::Outcome;
+
+use super::command::{self, Plan};
+use super::pace::Pace;
+use crate::event::{Answer, Command, Event, Ticket};
+use crate::storage::{Record, Waiting};
+
+/// How long to wait after the server said that it is busy.
+const BUSY_DELAY: Duration = Duration::from_millis(250);
+
+/// A command without an answer told.
+struct Item {
+    ticket: Option<Ticket>,
+    command: Command,
+    step: Step,
+}
+
+enum Step {
+    Submit {
+        number: u64,
+        op: Op,
+        /// Which record of the outbox has to be durable before it may be sent.
+        record: u64,
+        /// The request under way for it.
+        sent: Option<u64>,
+    },
+    Query {
+        body: Body,
+        once: bool,
+        sent: Option<u64>,
+    },
+    /// Answered; told when everything before it is.
+    Ready(Answer),
+}
+
+/// Why nothing is sent for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    No,
+    /// Something has to be sent again: first the answers to what is under way are waited for.
+    Draining,
+    /// Not before this time.
+    Until(Duration),
+}
+
+/// What follows from a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Nothing more.
+    Nothing,
+    /// The outbox has to start over under a new name.
+    Renew,
+    /// The server does not keep to the protocol: connect again.
+    Nonsense,
+}
+
+/// The commands in order, with the outbox's numbers.
+pub(crate) struct Queue {
+    items: VecDeque<Item>,
+    next_number: u64,
+    /// Records handed to the outbox, and how many of them are written.
+    recorded: u64,
+    written: u64,
+    hold: Hold,
+    /// When the pace allows the next submit.
+    paced_until: Option<Duration>,
+}
+
+impl Queue {
+    pub(crate) fn new(waiting: Waiting) -> Self {
+        let items = waiting.submits.into_iter().filter_map(|submit| {
+            let op = submit.op?;
+            let command = command::recall(&op);
+            let step = Step::Submit { number: submit.number, op, record: 0, sent: None };
+            Some(Item { ticket: None, command, step })
+        });
+        Self {
+            items: items.collect(),
+            next_number: waiting.next.max(1),
+            recorded: 0,
+            written: 0,
+            hold: Hold::No,
+            paced_until: None,
+        }
+    }
+
+    /// Takes a command; what it adds to the outbox comes back.
+    pub(crate) fn push(&mut self, ticket: Ticket, command: Command) -> Option<Record> {
+        let mut record = None;
+        let step = match command::plan(&command) {
+            Plan::Submit(op) => {
+                let number = self.next_number;
+                self.next_number = self.next_number.saturating_add(1);
+                record = Some(self.record(Record::Added(v1::Submit { number, op: Some(op.clone()) })));
+                Step::Submit { number, op, record: self.recorded, sent: None }
+            }
+            Plan::Query(body) => Step::Query { body, once: false, sent: None },
+            Plan::Once(body) => Step::Query { body, once: true, sent: None },
+            Plan::Ready(answer) => Step::Ready(answer),
+        };
+        self.items.push_back(Item { ticket: Some(ticket), command, step });
+        record
+    }
+
+    /// Everything given to the outbox up to this record is durable.
+    pub(crate) fn written(&mut self, upto: u64) {
+        self.written = self.written.max(upto);
+    }
+
+    /// Whether the outbox has written all it was given.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written >= self.recorded
+    }
+
+    /// What may be sent now, in order.
+    pub(crate) fn send(&mut self, next_id: &mut u64, pace: &mut Pace, now: Duration) -> Vec<v1::ClientFrame> {
+        self.paced_until = None;
+        match self.hold {
+            Hold::Draining => return Vec::new(),
+            Hold::Until(at) if now < at => return Vec::new(),
+            _ => self.hold = Hold::No,
+        }
+        let mut frames = Vec::new();
+        let mut under_way = self.items.iter().filter(|item| item.is_submit_under_way()).count();
+        for item in &mut self.items {
+            let (sent, body) = match &mut item.step {
+                Step::Ready(_) | Step::Submit { sent: Some(_), .. } | Step::Query { sent: Some(_), .. } => continue,
+                Step::Query { body, sent, .. } => (sent, body.clone()),
+                Step::Submit { number, op, record, sent } => {
+                    if *record > self.written || under_way >= pace.in_flight_max {
+                        break;
+                    }
+                    if let Err(ready) = pace.take(matches!(op, Op::Broadcast(_)), now) {
+                        self.paced_until = Some(ready);
+                        break;
+                    }
+                    under_way += 1;
+                    (sent, Body::Submit(v1::Submit { number: *number, op: Some(op.clone()) }))
+                }
+            };
+            *sent = Some(*next_id);
+            frames.push(v1::ClientFrame { id: *next_id, body: Some(body) });
+            *next_id += 1;
+        }
+        frames
+    }
+
+    /// When something may be sent that may not be now.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        match self.hold {
+            Hold::Until(at) => Some(at),
+            Hold::Draining => None,
+            Hold::No => self.paced_until,
+        }
+    }
+
+    /// Takes the reply to a request of this queue; to any other it does nothing. What the outbox has to note comes
+    /// back as well.
+    pub(crate) fn reply(&mut self, id: u64, body: reply::Body, now: Duration) -> (After, Option<Record>) {
+        let draining = self.hold == Hold::Draining;
+        let first = self.first_number();
+        let Some(item) = self.items.iter_mut().find(|item| item.sent() == Some(id)) else {
+            return (After::Nothing, None);
+        };
+        let (number, void) = match item.step {
+            Step::Submit { number, .. } => (Some(number), false),
+            Step::Query { once, .. } => (None, draining && !once),
+            Step::Ready(_) => (None, false),
+        };
+        let judged = if number.is_some() { item.judged(body, first) } else { item.told(body, void) };
+        let after = match judged {
+            Judged::Ready => After::Nothing,
+            Judged::Renew => After::Renew,
+            Judged::Nonsense => return (After::Nonsense, None),
+            Judged::Again => {
+                self.hold = Hold::Draining;
+                After::Nothing
+            }
+        };
+        let noted = number.filter(|_| matches!(item.step, Step::Ready(_)));
+        let record = noted.map(|number| self.record(Record::Answered(number)));
+        self.settle(now);
+        (after, record)
+    }
+
+    /// Once nothing is under way any more, what has to be sent again waits a little.
+    fn settle(&mut self, now: Duration) {
+        if self.hold == Hold::Draining && self.items.iter().all(|item| item.sent().is_none()) {
+            self.hold = Hold::Until(now + BUSY_DELAY);
+        }
+    }
+
+    /// The answers that can be told.
+    pub(crate) fn answers(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(Item { step: Step::Ready(_), .. }) = self.items.front() {
+            if let Some(Item { ticket, command, step: Step::Ready(answer) }) = self.items.pop_front() {
+                events.push(Event::Answer { ticket, command, answer });
+            }
+        }
+        events
+    }
+
+    /// The connection is gone: everything unanswered has to be sent again, but what may be asked only once.
+    pub(crate) fn disconnected(&mut self) {
+        self.hold = Hold::No;
+        self.paced_until = None;
+        for item in &mut self.items {
+            match &mut item.step {
+                Step::Query { once: true, sent: Some(_), .. } => item.step = Step::Ready(Answer::Lost),
+                Step::Submit { sent, .. } | Step::Query { sent, .. } => *sent = None,
+                Step::Ready(_) => {}
+            }
+        }
+    }
+
+    /// The server's last number of this outbox. True: it does not fit, the outbox has to start over.
+    pub(crate) fn opened(&mut self, outbox_last: u64) -> bool {
+        let first = self.first_number();
+        // An outbox that was put back from a copy goes on behind what its other life has used.
+        self.next_number = self.next_number.max(outbox_last.saturating_add(1));
+        outbox_last.saturating_add(1) < first
+    }
+
+    /// Numbers everything unanswered from 1, for an outbox of a new name.
+    pub(crate) fn renew(&mut self) -> Record {
+        let mut submits = Vec::new();
+        let position = self.recorded + 1;
+        for item in &mut self.items {
+            if let Step::Submit { number, op, record, .. } = &mut item.step {
+                *number = submits.len() as u64 + 1;
+                *record = position;
+                submits.push(v1::Submit { number: *number, op: Some(op.clone()) });
+            }
+        }
+        self.next_number = submits.len() as u64 + 1;
+        self.record(Record::Renewed(submits))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Messages and broadcasts that the server has not judged.
+    pub(crate) fn messages_waiting(&self) -> usize {
+        let message = |item: &&Item| {
+            matches!(item.step, Step::Submit { op: Op::Message(_) | Op::Broadcast(_), .. })
+        };
+        self.items.iter().filter(message).count()
+    }
+
+    /// Everything in the outbox.
+    pub(crate) fn submits_waiting(&self) -> usize {
+        self.items.iter().filter(|item| matches!(item.step, Step::Submit { .. })).count()
+    }
+
+    /// The first number without an answer, or the next to be given.
+    fn first_number(&self) -> u64 {
+        let number = |item: &Item| match item.step {
+            Step::Submit { number, .. } => Some(number),
+            _ => None,
+        };
+        self.items.iter().find_map(number).unwrap_or(self.next_number)
+    }
+
+    fn record(&mut self, record: Record) -> Record {
+        self.recorded += 1;
+        record
+    }
+}
+
+/// What a reply means for its command.
+enum Judged {
+    Ready,
+    Again,
+    Renew,
+    Nonsense,
+}
+
+impl Item {
+    fn sent(&self) -> Option<u64> {
+        match self.step {
+            Step::Submit { sent, .. } | Step::Query { sent, .. } => sent,
+            Step::Ready(_) => None,
+        }
+    }
+
+    fn is_submit_under_way(&self) -> bool {
+        matches!(self.step, Step::Submit { sent: Some(_), .. })
+    }
+
+    /// The reply to a submit. `first` is the first number without an answer.
+    fn judged(&mut self, body: reply::Body, first: u64) -> Judged {
+        let submitted = match body {
+            reply::Body::Submitted(submitted) => submitted,
+            reply::Body::Refused(refused) => return self.refused_submit(refused),
+            _ => return Judged::Nonsense,
+        };
+        match submitted.outcome() {
+            Outcome::Stale => Judged::Renew,
+            Outcome::Gap if submitted.expected < first => Judged::Renew,
+            Outcome::Gap | Outcome::Busy => self.again(),
+            outcome => {
+                let typed = command::target(&self.command);
+                let user = if submitted.user.is_empty() { typed.to_owned() } else { submitted.user };
+                self.step = Step::Ready(Answer::Submitted { outcome, user });
+                Judged::Ready
+            }
+        }
+    }
+
+    /// A submit that was refused as a request used no number. If it can never be taken, those behind it need new ones.
+    fn refused_submit(&mut self, refused: v1::Refused) -> Judged {
+        match refused.reason() {
+            Reason::Busy | Reason::Internal => self.again(),
+            reason => {
+                self.step = Step::Ready(Answer::Refused { reason, text: refused.text });
+                Judged::Renew
+            }
+        }
+    }
+
+    /// The reply to a query; `void`: it was asked behind something that has to be sent again.
+    fn told(&mut self, body: reply::Body, void: bool) -> Judged {
+        let answer = match body {
+            _ if void => return self.again(),
+            reply::Body::Names(names) => Answer::Names(names.names),
+            reply::Body::Done(_) => Answer::Done,
+            reply::Body::Refused(refused) if refused.reason() == Reason::Busy => return self.again(),
+            reply::Body::Refused(refused) => {
+                Answer::Refused { reason: refused.reason(), text: refused.text }
+            }
+            _ => return Judged::Nonsense,
+        };
+        self.step = Step::Ready(answer);
+        Judged::Ready
+    }
+
+    fn again(&mut self) -> Judged {
+        match &mut self.step {
+            Step::Submit { sent, .. } | Step::Query { sent, .. } => *sent = None,
+            Step::Ready(_) => {}
+        }
+        Judged::Again
+    }
+}

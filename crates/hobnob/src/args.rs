@@ -1,0 +1,226 @@
+//! The command line, made of the tables of settings.
+
+use std::ffi::OsString;
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    builder::{OsStringValueParser, StyledStr},
+    error::ErrorKind,
+};
+use clap_complete::Shell;
+
+use crate::config::{
+    CHAT, ChatSettings, Layers, Mistakes, OneShotSettings, Process, SEND, SERVE, ServeSettings, Setting,
+    Shape, TAIL, example,
+};
+
+/// What the process is to do.
+pub(crate) enum Order {
+    /// `serve`
+    Serve(Box<ServeSettings>),
+    /// `chat`
+    Chat(ChatSettings),
+    /// `send USER [TEXT|-]`
+    Send { settings: OneShotSettings, to: String, text: Option<OsString> },
+    /// `tail`
+    Tail(OneShotSettings),
+    /// Print this and be done.
+    Print(String),
+}
+
+/// Why there is nothing to do.
+pub(crate) enum Misuse {
+    /// Also `--help` and `--version`, which are no mistakes.
+    Arguments(clap::Error),
+    /// Settings.
+    Settings(Mistakes),
+}
+
+impl From<Mistakes> for Misuse {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Settings(mistakes)
+    }
+}
+
+/// Reads the command line and everything it leads to.
+///
+/// # Errors
+/// All mistakes.
+pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Order, Misuse> {
+    let matches = command().try_get_matches_from(arguments).map_err(Misuse::Arguments)?;
+    match matches.subcommand() {
+        Some(("serve", matches)) => serve(matches),
+        Some(("chat", matches)) => {
+            Ok(Order::Chat(ChatSettings::check(layers(CHAT, matches), &Process).map_err(Misuse::Settings)?))
+        }
+        Some(("send", matches)) => {
+            let settings = OneShotSettings::check(layers(SEND, matches), &Process)?;
+            let to = matches.get_one::<String>("to").cloned().unwrap_or_default();
+            Ok(Order::Send { settings, to, text: matches.get_one::<OsString>("text").cloned() })
+        }
+        Some(("tail", matches)) => Ok(Order::Tail(OneShotSettings::check(layers(TAIL, matches), &Process)?)),
+        Some(("completions", matches)) => Ok(Order::Print(completions(matches))),
+        _ => Err(Misuse::Arguments(command().error(ErrorKind::MissingSubcommand, "no command was given"))),
+    }
+}
+
+fn serve(matches: &ArgMatches) -> Result<Order, Misuse> {
+    let layers = layers(SERVE, matches);
+    let printed = matches.get_flag("print-config").then(|| example(SERVE, &layers));
+    let settings = ServeSettings::check(layers, &Process)?;
+    Ok(printed.map_or_else(|| Order::Serve(Box::new(settings)), Order::Print))
+}
+
+fn completions(matches: &ArgMatches) -> String {
+    let mut script = Vec::new();
+    if let Some(shell) = matches.get_one::<Shell>("shell") {
+        clap_complete::generate(*shell, &mut command(), "hobnob", &mut script);
+    }
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// The values of a table, with what was typed on top.
+fn layers(table: &'static [Setting], matches: &ArgMatches) -> Layers {
+    let argument = |name: &str| {
+        let setting = table.iter().find(|setting| setting.name == name);
+        match setting.map(|setting| setting.shape) {
+            Some(Shape::Switch) => matches.get_flag(name).then(|| "true".into()),
+            Some(Shape::Word) => word(matches),
+            Some(Shape::Value(_)) | None => matches.get_one::<OsString>(name).cloned(),
+        }
+    };
+    Layers::read(table, argument, &Process)
+}
+
+/// `HOST PORT` is the same as `HOST:PORT`.
+fn word(matches: &ArgMatches) -> Option<OsString> {
+    let host = matches.get_one::<OsString>("server")?.clone();
+    let Some(port) = matches.get_one::<u16>("port") else { return Some(host) };
+    let (user, bare) = match host.to_str() {
+        Some(text) => text.rsplit_once('@').map_or(("", text), |(user, _)| text.split_at(user.len() + 1)),
+        None => return Some(host),
+    };
+    let bare = if bare.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{bare}]") } else { bare.to_owned() };
+    Some(format!("{user}{bare}:{port}").into())
+}
+
+fn command() -> Command {
+    let shell =
+        Arg::new("shell").required(true).value_name("SHELL").help("bash, zsh, fish, elvish or powershell");
+    let print = Arg::new("print-config").long("print-config").action(ArgAction::SetTrue);
+    let file = Arg::new("config").long("config").value_name("FILE").value_parser(OsStringValueParser::new());
+    let file = file.help("TOML file that may hold all of these [env: HOBNOB_CONFIG]");
+    let to = Arg::new("to").value_name("USER").required(true).help("Who it is for");
+    let text = Arg::new("text")
+        .value_name("TEXT")
+        .value_parser(OsStringValueParser::new())
+        .allow_hyphen_values(true);
+    Command::new("hobnob")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Instant messenger for people who run their own server")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("serve")
+                .about("Run a server")
+                .args(SERVE.iter().map(flag))
+                .arg(file.clone())
+                .arg(print.help("Print an example of that file, with what was given, and leave")),
+        )
+        .subcommand(
+            Command::new("chat")
+                .about("Talk to others")
+                .args(CHAT.iter().map(flag))
+                .arg(Arg::new("port").value_name("PORT").value_parser(clap::value_parser!(u16).range(1..)))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("send")
+                .about("Send one message, without coming online")
+                .arg(to)
+                .arg(text.help("The message; `-` or nothing: all of standard input"))
+                .args(SEND.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("tail")
+                .about("Print what is said, until Ctrl-C")
+                .args(TAIL.iter().map(flag))
+                .arg(file),
+        )
+        .subcommand(
+            Command::new("completions")
+                .about("Print completions for a shell")
+                .arg(shell.value_parser(clap::value_parser!(Shell))),
+        )
+}
+
+/// A setting as an argument.
+fn flag(setting: &Setting) -> Arg {
+    let argument = Arg::new(setting.name).help(help(setting));
+    match setting.shape {
+        Shape::Value(shown) => {
+            argument.long(setting.name).value_name(shown).value_parser(OsStringValueParser::new())
+        }
+        Shape::Word => argument.value_name("[USER@]HOST[:PORT]").value_parser(OsStringValueParser::new()),
+        Shape::Switch => argument.long(setting.name).action(ArgAction::SetTrue),
+    }
+}
+
+fn help(setting: &Setting) -> StyledStr {
+    let mut help = setting.help.to_owned();
+    if let Some(default) = setting.default {
+        help += &format!(" [default: {default}]");
+    }
+    format!("{help} [env: {}]", setting.variable()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat_server(arguments: &[&str]) -> Option<String> {
+        let arguments = ["hobnob", "chat"].iter().chain(arguments);
+        let matches = command().try_get_matches_from(arguments).expect("right");
+        word(matches.subcommand_matches("chat").expect("chat")).and_then(|word| word.into_string().ok())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn host_and_port_may_be_two_words() {
+        assert_eq!(chat_server(&[]), None);
+        assert_eq!(chat_server(&["hans@localhost:1"]).as_deref(), Some("hans@localhost:1"));
+        assert_eq!(chat_server(&["hans@localhost", "1"]).as_deref(), Some("hans@localhost:1"));
+        assert_eq!(chat_server(&["::1", "1"]).as_deref(), Some("[::1]:1"));
+    }
+
+    #[test]
+    fn misuse_is_told_from_help() {
+        let kind = |arguments: &[&str]| {
+            let arguments = ["hobnob"].iter().chain(arguments);
+            command().try_get_matches_from(arguments).map(|_| ()).map_err(|error| error.exit_code())
+        };
+        for right in [&["--help"][..], &["--version"], &["serve", "--help"]] {
+            assert_eq!(kind(right), Err(0), "{right:?}");
+        }
+        for wrong in [
+            &["nonsense"][..],
+            &[],
+            &["serve", "--nonsense"],
+            &["send"],
+            &["chat", "a", "b"],
+            &["completions", "x"],
+        ] {
+            assert_eq!(kind(wrong), Err(2), "{wrong:?}");
+        }
+        for right in
+            [&["chat", "localhost", "4000"][..], &["send", "bob", "-"], &["send", "bob", "-- x"], &["tail"]]
+        {
+            assert_eq!(kind(right), Ok(()), "{right:?}");
+        }
+    }
+}

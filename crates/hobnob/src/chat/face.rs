@@ -1,0 +1,84 @@
+//! Where lines come from and go to: a terminal with an editor, or pipes.
+
+use std::io;
+
+use super::{pipe::Pipe, terminal::Terminal};
+use crate::termios;
+
+/// Something a person typed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A line, without its end.
+    Line(String),
+    /// A line that is longer than any command.
+    TooLong,
+    /// Nothing more will come.
+    End,
+}
+
+/// Reads lines and prints. An error means that nobody reads any more.
+pub(crate) enum Face {
+    /// A row that is redrawn below what is printed.
+    Terminal(Terminal),
+    /// One line after the other.
+    Pipe(Pipe),
+}
+
+impl Face {
+    /// The one that suits standard input and output.
+    ///
+    /// # Errors
+    /// The thread that reads cannot be started, or the terminal refuses.
+    pub(crate) fn open() -> io::Result<Self> {
+        let terminal = termios::is_terminal(io::stdin()) && termios::is_terminal(io::stdout());
+        let capable = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+        if terminal && capable { Terminal::open().map(Self::Terminal) } else { Pipe::open().map(Self::Pipe) }
+    }
+
+    /// Asks a question, which stands until a line was read.
+    pub(crate) fn ask(&mut self, prompt: &str, secret: bool) -> io::Result<()> {
+        match self {
+            Self::Terminal(terminal) => terminal.ask(prompt, secret),
+            Self::Pipe(pipe) => pipe.ask(prompt, secret),
+        }
+    }
+
+    /// From now on commands are read.
+    pub(crate) fn commands(&mut self) -> io::Result<()> {
+        match self {
+            Self::Terminal(terminal) => terminal.ask("> ", false),
+            Self::Pipe(_) => Ok(()),
+        }
+    }
+
+    /// Nothing is asked any more.
+    pub(crate) fn rest(&mut self) {
+        if let Self::Terminal(terminal) = self {
+            terminal.rest();
+        }
+    }
+
+    /// Prints text that ends in a newline.
+    pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            _ if text.is_empty() => Ok(()),
+            Self::Terminal(terminal) => terminal.print(text),
+            Self::Pipe(pipe) => pipe.print(text),
+        }
+    }
+
+    /// The next line. A future that is dropped has lost nothing.
+    pub(crate) async fn read(&mut self) -> io::Result<Input> {
+        match self {
+            Self::Terminal(terminal) => terminal.read().await,
+            Self::Pipe(pipe) => Ok(pipe.read().await),
+        }
+    }
+
+    /// A name that can be completed from now on.
+    pub(crate) fn know(&mut self, name: &str) {
+        if let Self::Terminal(terminal) = self {
+            terminal.know(name);
+        }
+    }
+}

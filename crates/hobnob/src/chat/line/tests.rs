@@ -1,0 +1,188 @@
+use hobnob_client::event::{End, Message, Ticket};
+use hobnob_protocol::v1::submitted::Outcome;
+
+use super::*;
+
+#[derive(Default)]
+struct World {
+    session: Session,
+    given: VecDeque<Command>,
+    tickets: u64,
+}
+
+impl World {
+    /// Types a line. Prompts and other effects come as text; commands are kept for [`answer`](Self::answer).
+    fn typed(&mut self, line: &str) -> String {
+        let effects = self.session.typed(Input::Line(line.to_owned()));
+        self.shown(effects)
+    }
+
+    fn event(&mut self, event: Event) -> String {
+        let effects = self.session.event(event);
+        self.shown(effects)
+    }
+
+    fn answer(&mut self, answer: Answer) -> String {
+        let command = self.given.pop_front().expect("a command was given");
+        self.tickets += 1;
+        self.event(Event::Answer { ticket: Some(Ticket(self.tickets)), command, answer })
+    }
+
+    fn shown(&mut self, effects: Vec<Effect>) -> String {
+        effects
+            .into_iter()
+            .map(|effect| match effect {
+                Effect::Print(text) => text,
+                Effect::Ask(prompt) => prompt.to_owned(),
+                Effect::Submit(command) => {
+                    self.given.push_back(command);
+                    String::new()
+                }
+                Effect::Shown(stream, seq) => format!("[shown {stream:?} {seq}]"),
+                Effect::Know(_) => String::new(),
+                Effect::LogOut => "[log out]".to_owned(),
+                Effect::Exit(code) => format!("[exit {code}]"),
+            })
+            .collect()
+    }
+}
+
+fn submitted(outcome: Outcome) -> Answer {
+    Answer::Submitted { outcome, user: "Bob".to_owned() }
+}
+
+fn names(names: &[&str]) -> Answer {
+    Answer::Names(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+#[test]
+fn answers_are_printed_in_the_order_typed() {
+    let mut world = World::default();
+    for line in ["message bob hi", "nonsense", "block bob", "whoelse", "help block"] {
+        assert_eq!(world.typed(line), "", "nothing is printed before its turn");
+    }
+    assert_eq!(world.answer(submitted(Outcome::Accepted)), "");
+    assert_eq!(world.answer(Answer::Local), "Error. Invalid command\n");
+    assert_eq!(world.answer(submitted(Outcome::Accepted)), "Bob is blocked\n");
+    assert_eq!(world.answer(names(&[])), "No one else is online now.\n");
+    assert!(world.answer(Answer::Local).starts_with("block <user>: "));
+}
+
+#[test]
+fn mistakes_are_no_activity_and_help_is() {
+    let mut world = World::default();
+    for (line, active) in
+        [("nonsense", false), ("message bob", false), ("help nonsense", false), ("help", true)]
+    {
+        world.typed(line);
+        assert!(world.given.pop_back() == Some(Command::Local { active }), "{line}");
+    }
+    world.typed("   ");
+    assert!(world.given.is_empty(), "an empty line is nothing");
+}
+
+#[test]
+fn each_list_has_its_own_words_for_nobody() {
+    let mut world = World::default();
+    for (line, none) in [
+        ("whoelse", "No one else is online now.\n"),
+        ("whoelsesince 05", "No one else is logged in since 05 seconds ago.\n"),
+        ("blocks", "You have blocked no one\n"),
+    ] {
+        world.typed(line);
+        assert_eq!(world.answer(names(&[])), none);
+        world.typed(line);
+        assert_eq!(world.answer(names(&["Hans", "x"])), "Hans\nx\n");
+    }
+}
+
+#[test]
+fn passwords_are_asked_three_times_and_changed() {
+    let mut world = World::default();
+    assert_eq!(world.typed("passwd"), "Old password: ");
+    assert_eq!(world.typed("old"), "New password: ");
+    assert_eq!(world.typed(" new "), "Repeat the new password: ");
+    assert_eq!(world.typed(" new "), "");
+    let change = Command::ChangePassword { old: "old".to_owned(), new: " new ".to_owned() };
+    assert!(world.given.front() == Some(&change));
+    assert_eq!(world.answer(Answer::Done), "Password changed\n");
+    assert_eq!(world.typed("logout"), "[log out]");
+}
+
+#[test]
+fn passwd_says_what_went_wrong() {
+    let refused = Answer::Refused {
+        reason: hobnob_protocol::v1::refused::Reason::WrongPassword,
+        text: "That is not your password".to_owned(),
+    };
+    let mut world = World::default();
+    for line in ["passwd", "old", "new", "now"] {
+        world.typed(line);
+    }
+    assert_eq!(world.answer(Answer::Local), "Error. The passwords differ\n");
+    for (answer, expected) in
+        [(refused, "Error. That is not your password\n"), (Answer::Lost, text::PASSWORD_UNKNOWN)]
+    {
+        for line in ["passwd", "old", "new", "new"] {
+            world.typed(line);
+        }
+        assert_eq!(world.answer(answer), expected);
+    }
+}
+
+#[test]
+fn events_are_shown_and_messages_noted() {
+    let mut world = World::default();
+    let message = Message {
+        stream: Stream::Inbox,
+        seq: 7,
+        sender: "hans".to_owned(),
+        text: "hi\nbob: no".to_owned(),
+        sent_ms: 0,
+    };
+    assert_eq!(world.event(Event::Message(message)), "hans: hi\n  bob: no\n[shown Inbox 7]");
+    let presence = Event::Presence { user: "hans".to_owned(), online: false };
+    assert_eq!(world.event(presence), "hans logged out\n");
+    assert_eq!(world.event(Event::Disconnected), "Lost the connection to the server, trying again\n");
+    assert_eq!(world.event(Event::Reconnected), "Connected again\n");
+}
+
+#[test]
+fn left_over_commands_tell_refusals_alone() {
+    let mut world = World::default();
+    let mut left_over = |command: Command, outcome| {
+        let answer = submitted(outcome);
+        world.event(Event::Answer { ticket: None, command, answer })
+    };
+    let message = || Command::Message { to: "bob".to_owned(), text: "hi".to_owned() };
+    assert_eq!(left_over(message(), Outcome::Accepted), "");
+    assert_eq!(left_over(Command::Block("bob".to_owned()), Outcome::Accepted), "");
+    assert_eq!(left_over(message(), Outcome::InboxFull), "Error. Bob's inbox is full\n");
+}
+
+#[test]
+fn every_end_is_final() {
+    let mut world = World::default();
+    assert_eq!(world.event(Event::Ended(End::LoggedOut { waiting: 0 })), "Goodbye.\n[exit 0]");
+    assert_eq!(
+        world.event(Event::Ended(End::LoggedOut { waiting: 1 })),
+        "1 messages wait for the server\nGoodbye.\n[exit 0]"
+    );
+    assert_eq!(world.event(Event::Ended(End::Replaced)), "You have logged in elsewhere\n[exit 1]");
+}
+
+#[test]
+fn the_end_of_input_logs_out() {
+    let mut session = Session::default();
+    assert!(session.typed(Input::End) == [Effect::LogOut]);
+    session.typed(Input::Line("passwd".to_owned()));
+    assert!(session.typed(Input::End) == [Effect::LogOut], "also in the middle of a question");
+}
+
+#[test]
+fn a_line_without_bounds_is_refused_in_its_turn() {
+    let mut world = World::default();
+    let effects = world.session.typed(Input::TooLong);
+    world.shown(effects);
+    assert_eq!(world.answer(Answer::Local), "Error. The message is too long, 64 KiB at most\n");
+}

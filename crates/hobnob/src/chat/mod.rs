@@ -1,0 +1,153 @@
+//! `hobnob chat`: a login, then a session.
+
+pub(crate) mod command;
+mod driver;
+mod editor;
+pub(crate) mod face;
+mod keys;
+pub(crate) mod line;
+pub(crate) mod login;
+mod pipe;
+mod terminal;
+pub(crate) mod text;
+
+use std::io;
+
+use anyhow::Result;
+use hobnob_client::{Client, Config, Door, Events, Login, OpenError, Proof, Slot, Welcome};
+
+use self::{
+    driver::Driver,
+    face::Face,
+    login::{Dialogue, Step},
+};
+use crate::{config::ChatSettings, signals::Signals};
+
+/// What the server's log shows of this program.
+pub(crate) const AGENT: &str = concat!("hobnob/", env!("CARGO_PKG_VERSION"));
+
+/// What a password may have in bytes to fit in a frame before login. The server says what it really may have.
+const PASSWORD_BYTES_MAX: usize = 8 * 1024;
+
+/// Runs it; the result is the exit code.
+///
+/// # Errors
+/// The process cannot read or catch signals.
+pub(crate) async fn run(settings: ChatSettings) -> Result<u8> {
+    let signals = Signals::listen()?;
+    let config = Config {
+        address: settings.destination.address,
+        data: settings.data,
+        pin: settings.pin,
+        agent: AGENT.to_owned(),
+        slot: Slot::Chat,
+    };
+    let mut face = Face::open()?;
+    let result = talk(config, settings.destination.user, &mut face, &signals).await;
+    match result {
+        Ok(code) => Ok(code),
+        // Nobody reads what is printed any more: that is a way to leave, not an error.
+        Err(Stop::Unread) => Ok(0),
+        Err(Stop::Open(error)) => {
+            let _ = face.print(&text::error(&error.to_string()));
+            Ok(1)
+        }
+    }
+}
+
+/// Why a chat ended without a last word.
+enum Stop {
+    /// Printing failed.
+    Unread,
+    /// There is no server, or not the right one.
+    Open(OpenError),
+}
+
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Self {
+        Self::Unread
+    }
+}
+
+impl From<OpenError> for Stop {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+async fn talk(config: Config, user: Option<String>, face: &mut Face, signals: &Signals) -> Result<u8, Stop> {
+    let server = config.address.to_string();
+    let mut door = tokio::select! {
+        biased;
+        () = signals.first().cancelled() => return Ok(0),
+        door = Door::open(config) => door?,
+    };
+    if let Some(fingerprint) = door.first_contact() {
+        eprint!("{}", text::first_contact(&server, fingerprint));
+    }
+    let (dialogue, step) = Dialogue::begin(user);
+    match log_in(dialogue, step, &mut door, face, signals).await? {
+        Entry::Exit(code) => Ok(code),
+        Entry::In(client, events, welcome) => {
+            // A session needs no door, and its connection should be the only one.
+            drop(door);
+            let greeting = text::welcome(&welcome.text, welcome.failed_logins);
+            Ok(Driver::new(face, client, events, signals).run(&greeting).await?)
+        }
+    }
+}
+
+/// What a login dialogue came to.
+enum Entry {
+    In(Client, Events, Welcome),
+    Exit(u8),
+}
+
+async fn log_in(
+    mut dialogue: Dialogue,
+    mut step: Step,
+    door: &mut Door,
+    face: &mut Face,
+    signals: &Signals,
+) -> Result<Entry, Stop> {
+    loop {
+        let leaving = dialogue.give_up();
+        let turn = turn(&mut dialogue, step, door, face);
+        let (printed, next) = tokio::select! {
+            biased;
+            () = signals.first().cancelled() => return Ok(Entry::Exit(leaving)),
+            turn = turn => match turn? {
+                Turn::Next(printed, next) => (printed, next),
+                Turn::Over(entry) => return Ok(entry),
+            },
+        };
+        face.print(&printed)?;
+        step = next;
+    }
+}
+
+enum Turn {
+    Next(String, Step),
+    Over(Entry),
+}
+
+/// Carries out one step of the dialogue.
+async fn turn(dialogue: &mut Dialogue, step: Step, door: &mut Door, face: &mut Face) -> Result<Turn, Stop> {
+    let (printed, next) = match step {
+        Step::Exit(code) => return Ok(Turn::Over(Entry::Exit(code))),
+        Step::Ask { prompt, secret } => {
+            face.ask(prompt, secret)?;
+            dialogue.typed(face.read().await?)
+        }
+        Step::LookUp(name) => dialogue.found(&door.lookup(&name).await?),
+        Step::LogIn { name, password, register } => {
+            match door.login(&name, Proof::Password(password), register).await? {
+                Login::In { client, events, welcome } => {
+                    return Ok(Turn::Over(Entry::In(client, events, welcome)));
+                }
+                Login::Refused { reason, text } => dialogue.refused(reason, &text),
+            }
+        }
+    };
+    Ok(Turn::Next(printed, next))
+}

@@ -1,0 +1,65 @@
+//! hobnob: instant messenger for people who run their own server. One binary, server and client.
+
+mod args;
+mod chat;
+mod config;
+mod oneshot;
+mod serve;
+mod signals;
+mod termios;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use args::{Misuse, Order};
+
+/// The exit code of misuse.
+const MISUSE: u8 = 2;
+
+fn main() -> ExitCode {
+    match args::read(std::env::args_os()) {
+        Ok(order) => carry_out(order),
+        Err(Misuse::Arguments(error)) => {
+            // Nothing can be said where nobody listens.
+            let _ = error.print();
+            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+        Err(Misuse::Settings(mistakes)) => {
+            let _ = write!(io::stderr(), "{mistakes}");
+            ExitCode::from(MISUSE)
+        }
+    }
+}
+
+fn carry_out(order: Order) -> ExitCode {
+    let result = match order {
+        Order::Print(text) => print(&text),
+        Order::Serve(settings) => serve::run(*settings),
+        Order::Chat(settings) => in_runtime(chat::run(settings)),
+        Order::Send { settings, to, text } => in_runtime(oneshot::send(settings, to, text)),
+        Order::Tail(settings) => in_runtime(oneshot::tail(settings)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "hobnob: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A client needs little: one thread for its session, one for who sits at it.
+fn in_runtime(task: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(task)
+}
+
+fn print(text: &str) -> anyhow::Result<u8> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // `| head` has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        result => Ok(result.map(|()| 0)?),
+    }
+}

@@ -1,0 +1,168 @@
+//! Commands without a conversation: `send` and `tail`. They log in by a saved session where there is one.
+
+mod password;
+mod send;
+mod tail;
+mod users;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use hobnob_client::{Client, Config, Door, Events, Login, OpenError, Proof, Slot, Welcome};
+use hobnob_protocol::v1::login_refused::Reason;
+
+pub(crate) use self::{send::send, tail::tail};
+use crate::{
+    MISUSE,
+    chat::{AGENT, text},
+    config::{Destination, OneShotSettings},
+    signals::Signals,
+};
+
+/// Why a command ends early.
+enum Stop {
+    /// It is said already.
+    Exit(u8),
+    /// There is no server, or not the right one.
+    Open(OpenError),
+    /// Nobody reads what is printed, or a password cannot be read.
+    Io(io::Error),
+}
+
+impl From<OpenError> for Stop {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Somebody at a server.
+struct Caller {
+    destination: Destination,
+    name: String,
+    password_file: Option<PathBuf>,
+    data: PathBuf,
+    pin: Option<String>,
+}
+
+/// A session that is open.
+struct Session {
+    client: Client,
+    events: Events,
+    welcome: Welcome,
+}
+
+impl Caller {
+    /// Who it is, if that can be told.
+    fn new(settings: OneShotSettings) -> Result<Self, Stop> {
+        let OneShotSettings { destination, password_file, data, pin, .. } = settings;
+        let saved = || users::only_one(&data, &destination.address);
+        let Some(name) = destination.user.clone().or_else(saved) else {
+            let _ = writeln!(io::stderr(), "hobnob: as whom? Say --user NAME or --server NAME@HOST");
+            return Err(Stop::Exit(MISUSE));
+        };
+        Ok(Self { destination, name, password_file, data, pin })
+    }
+
+    async fn open(&self, slot: Slot) -> Result<Door, Stop> {
+        let config = Config {
+            address: self.destination.address.clone(),
+            data: self.data.clone(),
+            pin: self.pin.clone(),
+            agent: AGENT.to_owned(),
+            slot,
+        };
+        let door = Door::open(config).await?;
+        if let Some(fingerprint) = door.first_contact() {
+            let server = self.destination.address.to_string();
+            let _ = io::stderr().write_all(text::first_contact(&server, fingerprint).as_bytes());
+        }
+        Ok(door)
+    }
+
+    /// A session that nobody is told of: by a saved one's token, otherwise by the password.
+    async fn log_in_quietly(&self, signals: &Signals) -> Result<Session, Stop> {
+        let mut door = self.open(Slot::OneShot).await?;
+        if let Some(token) = door.saved_token(&self.name) {
+            match door.login_background(&self.name, token, false).await? {
+                Login::In { client, events, welcome } => return Ok(Session { client, events, welcome }),
+                Login::Refused { reason, .. } if is_over(reason) => {}
+                Login::Refused { reason, text } => return Err(refused(reason, &text)),
+            }
+        }
+        loop {
+            let password = password::obtain(self.password_file.as_deref(), &self.name, signals).await?;
+            let asked = password.asked;
+            match door.login_background(&self.name, Proof::Password(password.text), false).await? {
+                Login::In { client, events, welcome } => return Ok(Session { client, events, welcome }),
+                Login::Refused {
+                    reason: reason @ (Reason::WrongPassword | Reason::PasswordRefused),
+                    text,
+                } if asked => {
+                    say(&text::login_refused(reason, &text))?;
+                }
+                Login::Refused { reason, text } => return Err(refused(reason, &text)),
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Ends what is left of it; what is noted on disk is noted.
+    async fn close(mut self) {
+        self.client.logout().await;
+        let rest = async { while self.events.next().await.is_some() {} };
+        if tokio::time::timeout(CLOSING_MAX, rest).await.is_err() {
+            self.client.leave();
+        }
+    }
+}
+
+/// How long a session may take to close when its command is done.
+const CLOSING_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Whether a saved session has ended, so that only the password helps.
+fn is_over(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::UnknownToken
+            | Reason::Replaced
+            | Reason::TimedOut
+            | Reason::LoggedOut
+            | Reason::PasswordChanged
+    )
+}
+
+fn refused(reason: Reason, words: &str) -> Stop {
+    match say(&text::login_refused(reason, words)) {
+        Ok(()) => Stop::Exit(1),
+        Err(error) => Stop::Io(error),
+    }
+}
+
+/// Says something to whoever reads standard output.
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// The exit code of a command that stopped.
+fn stopped(stop: Stop) -> anyhow::Result<u8> {
+    match stop {
+        Stop::Exit(code) => Ok(code),
+        Stop::Open(error) => {
+            let _ = say(&text::error(&error.to_string()));
+            Ok(1)
+        }
+        Stop::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Stop::Io(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,166 @@
+//! `hobnob tail`: online, and only listening.
+
+use std::io::{self, Write};
+
+use hobnob_client::{Client, End, Event, Events, Login, Message, Slot};
+use hobnob_protocol::{text::visible, v1::Stream};
+use serde_json::json;
+
+use super::{Caller, Stop, refused, say, stopped};
+use crate::{
+    chat::{line, text},
+    config::OneShotSettings,
+    signals::Signals,
+};
+
+/// Prints until a signal or the end of the session; the result is the exit code.
+///
+/// # Errors
+/// Signals cannot be caught.
+pub(crate) async fn tail(settings: OneShotSettings) -> anyhow::Result<u8> {
+    let signals = Signals::listen()?;
+    let json = settings.json;
+    let session = tokio::select! {
+        biased;
+        () = signals.first().cancelled() => return Ok(0),
+        session = come_online(settings, &signals) => session,
+    };
+    let (client, mut events) = match session {
+        Ok(session) => session,
+        Err(stop) => return stopped(stop),
+    };
+    match follow(&client, &mut events, json, &signals).await {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            // Nobody reads any more; whoever else is online should see that this one has gone.
+            client.logout().await;
+            let rest = async { while events.next().await.is_some() {} };
+            let _ = tokio::time::timeout(super::CLOSING_MAX, rest).await;
+            stopped(Stop::Io(error))
+        }
+    }
+}
+
+/// An online session of its own. It is opened by the token of a background session, which outlives it, so that the
+/// next call needs no password either.
+async fn come_online(settings: OneShotSettings, signals: &Signals) -> Result<(Client, Events), Stop> {
+    let caller = Caller::new(settings)?;
+    caller.log_in_quietly(signals).await?.close().await;
+    let mut door = caller.open(Slot::Tail).await?;
+    let Some(token) = door.saved_token(&caller.name) else {
+        return Err(Stop::Io(io::Error::other("the session was not saved")));
+    };
+    match door.login(&caller.name, token, false).await? {
+        Login::In { client, events, .. } => Ok((client, events)),
+        Login::Refused { reason, text } => Err(refused(reason, &text)),
+    }
+}
+
+async fn follow(client: &Client, events: &mut Events, json: bool, signals: &Signals) -> io::Result<u8> {
+    let mut leaving = false;
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = signals.first().cancelled(), if !leaving => {
+                leaving = true;
+                client.logout().await;
+                continue;
+            }
+            event = events.next() => event,
+        };
+        match event {
+            None | Some(Event::Ended(End::LoggedOut { .. })) => return Ok(0),
+            Some(Event::Ended(end)) => {
+                let (words, code) = text::end(&end);
+                if json {
+                    io::stderr().write_all(words.as_bytes())?
+                } else {
+                    say(&words)?
+                }
+                return Ok(code);
+            }
+            Some(event) => {
+                say(&if json { json_line(&event) } else { plain_line(&event) })?;
+                if let Event::Message(message) = event {
+                    client.shown(message.stream, message.seq);
+                }
+            }
+        }
+    }
+}
+
+fn plain_line(event: &Event) -> String {
+    match event {
+        Event::Message(message) => text::message(&message.sender, &message.text),
+        Event::Presence { user, online } => text::presence(user, *online),
+        Event::Disconnected => text::DISCONNECTED.to_owned(),
+        Event::Reconnected => text::RECONNECTED.to_owned(),
+        Event::Answer { command, answer, .. } => line::left_over(command, answer),
+        Event::Ended(_) => String::new(),
+    }
+}
+
+/// One object; nothing for what only a person would want to know.
+fn json_line(event: &Event) -> String {
+    let object = match event {
+        Event::Message(Message { stream, seq, sender, text, sent_ms }) => {
+            let stream = if *stream == Stream::Broadcast { "broadcast" } else { "inbox" };
+            json!({
+                "type": "message", "sender": sender, "text": text, "stream": stream, "seq": seq, "sent_ms": sent_ms
+            })
+        }
+        Event::Presence { user, online } => json!({ "type": "presence", "user": user, "online": online }),
+        Event::Disconnected => json!({ "type": "connection", "connected": false }),
+        Event::Reconnected => json!({ "type": "connection", "connected": true }),
+        Event::Answer { .. } | Event::Ended(_) => return String::new(),
+    };
+    escape(&object.to_string()) + "\n"
+}
+
+/// Writes everything as `\u….` that could do something to a terminal: JSON may go to one, too.
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii_graphic()
+            || c == ' '
+            || visible(c.encode_utf8(&mut [0; 4])) == *c.encode_utf8(&mut [0; 4])
+        {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            escaped += &format!("\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Event {
+        let (sender, text) = ("hans".to_owned(), text.to_owned());
+        Event::Message(Message { stream: Stream::Inbox, seq: 3, sender, text, sent_ms: 5 })
+    }
+
+    #[test]
+    fn a_line_is_one_object() {
+        let line = json_line(&message("hi \"you\"\nthere\u{9b}2J \u{202e} €"));
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(!line.contains(['\u{9b}', '\u{202e}']), "{line}");
+        let read: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let text = "hi \"you\"\nthere\u{9b}2J \u{202e} €";
+        let expected =
+            json!({"type":"message","sender":"hans","text":text,"stream":"inbox","seq":3,"sent_ms":5});
+        assert_eq!(read, expected);
+        let presence = json_line(&Event::Presence { user: "bob".to_owned(), online: true });
+        let read: serde_json::Value = serde_json::from_str(&presence).expect("JSON");
+        assert_eq!(read, json!({"type":"presence","user":"bob","online":true}));
+    }
+
+    #[test]
+    fn plain_lines_are_those_of_a_chat() {
+        assert_eq!(plain_line(&message("hi\nthere")), "hans: hi\n  there\n");
+    }
+}
