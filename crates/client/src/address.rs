@@ -148,8 +148,25 @@ mod tests {
     #[test]
     fn what_is_no_address() {
         for typed in [
-            "", ":4000", "host:", "host:0", "host:65536", "host:+1", "host:port", "[::1", "[::1]x", "[host]:1", "a b",
-            "host/path", "user@host", "..", "a..b", "http://host", "-h", "[]:1", "ws://",
+            "",
+            ":4000",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:+1",
+            "host:port",
+            "[::1",
+            "[::1]x",
+            "[host]:1",
+            "a b",
+            "host/path",
+            "user@host",
+            "..",
+            "a..b",
+            "http://host",
+            "-h",
+            "[]:1",
+            "ws://",
         ] {
             assert!(typed.parse::<Address>().is_err(), "{typed:?}");
         }
@@ -157,9 +174,13 @@ mod tests {
 
     #[test]
     fn this_machine_is_known() {
-        for (host, loopback) in
-            [("localhost", true), ("127.9.0.1", true), ("::1", true), ("10.0.0.1", false), ("localhost.org", false)]
-        {
+        for (host, loopback) in [
+            ("localhost", true),
+            ("127.9.0.1", true),
+            ("::1", true),
+            ("10.0.0.1", false),
+            ("localhost.org", false),
+        ] {
             let address = Address { host: host.to_owned(), port: 1, plain: false };
             assert_eq!(address.is_loopback(), loopback, "{host}");
         }

@@ -136,7 +136,10 @@ pub struct Message {
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message").field("stream", &self.stream).field("seq", &self.seq).finish_non_exhaustive()
+        f.debug_struct("Message")
+            .field("stream", &self.stream)
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
     }
 }
 

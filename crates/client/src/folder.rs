@@ -56,7 +56,13 @@ impl Disk {
         let (outbox, waiting) = Journal::open(&path.join("outbox"), Arc::clone(&self.random), self.blocks)?;
         let cursor = Slots::open(&path.join("cursor"))?;
         let token = Token { path: path.join("token"), _lock: lock };
-        Ok(Folder { seed, outbox: Box::new(outbox), waiting, cursor: Box::new(cursor), token: Box::new(token) })
+        Ok(Folder {
+            seed,
+            outbox: Box::new(outbox),
+            waiting,
+            cursor: Box::new(cursor),
+            token: Box::new(token),
+        })
     }
 }
 
@@ -143,7 +149,10 @@ fn read_token(device: &Path) -> Option<Bytes> {
     if text.is_empty() || text.len() > 1024 || !text.is_ascii() {
         return None;
     }
-    text.as_bytes().chunks(2).map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())
+        .collect()
 }
 
 fn remove(path: &Path) {
@@ -195,7 +204,14 @@ mod tests {
 
     #[test]
     fn folders_are_named_safely() {
-        let table = [("yoda", "yoda"), ("a.b-c_1", "a.b-c_1"), (".", "%2E"), ("..", "%2E%2E"), ("a/b", "a%2Fb"), ("", "%")];
+        let table = [
+            ("yoda", "yoda"),
+            ("a.b-c_1", "a.b-c_1"),
+            (".", "%2E"),
+            ("..", "%2E%2E"),
+            ("a/b", "a%2Fb"),
+            ("", "%"),
+        ];
         for (name, folder) in table {
             assert_eq!(escape(name), folder);
         }

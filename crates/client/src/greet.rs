@@ -26,15 +26,16 @@ pub(crate) struct Greeted {
 }
 
 /// Connects and says hello.
-pub(crate) async fn open(connector: &dyn Connector, address: &Address, agent: &str) -> Result<Greeted, OpenError> {
+pub(crate) async fn open(
+    connector: &dyn Connector,
+    address: &Address,
+    agent: &str,
+) -> Result<Greeted, OpenError> {
     let gone = |_| OpenError::NoServer(address.clone());
     let connected = timeout(HANDSHAKE_TIMEOUT * 2, connector.connect()).await.map_err(gone)??;
     let Connected { mut link, key, first_contact } = connected;
-    let hello = v1::Hello {
-        version: hobnob_protocol::VERSION,
-        features: Vec::new(),
-        agent: agent.to_owned(),
-    };
+    let hello =
+        v1::Hello { version: hobnob_protocol::VERSION, features: Vec::new(), agent: agent.to_owned() };
     let mut next_id = 1;
     let reply = request(&mut link, &mut next_id, client_frame::Body::Hello(hello)).await;
     let greeting = match reply {
@@ -98,7 +99,9 @@ pub(crate) async fn request(
 fn reply_to(id: u64, bytes: Bytes) -> Result<Option<reply::Body>, LinkError> {
     let frame = codec::decode_server(bytes, FRAME_BYTES_MAX).map_err(|_| LinkError::default())?;
     match frame.body {
-        Some(server_frame::Body::Reply(reply)) if reply.id == id => reply.body.ok_or_else(LinkError::default).map(Some),
+        Some(server_frame::Body::Reply(reply)) if reply.id == id => {
+            reply.body.ok_or_else(LinkError::default).map(Some)
+        }
         _ => Ok(None),
     }
 }

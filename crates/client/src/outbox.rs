@@ -65,7 +65,10 @@ impl Journal {
         }
         let waiting = Waiting { submits: found.submits.into_values().collect(), next: found.next };
         let Found { name, next, len, live, .. } = found;
-        Ok((Self { path: path.to_owned(), file, name, next, len, live, random, blocks, broken: false }, waiting))
+        Ok((
+            Self { path: path.to_owned(), file, name, next, len, live, random, blocks, broken: false },
+            waiting,
+        ))
     }
 
     fn make(path: &Path, random: Arc<dyn Random>, blocks: bool, keep: bool) -> io::Result<(Self, Waiting)> {
@@ -78,7 +81,8 @@ impl Journal {
         let file = file::replace(path, &content)?;
         let len = content.len() as u64;
         let live = BTreeMap::new();
-        let journal = Self { path: path.to_owned(), file, name, next: 1, len, live, random, blocks, broken: false };
+        let journal =
+            Self { path: path.to_owned(), file, name, next: 1, len, live, random, blocks, broken: false };
         Ok((journal, Waiting { submits: Vec::new(), next: 1 }))
     }
 

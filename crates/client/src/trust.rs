@@ -67,9 +67,9 @@ impl KnownServers {
 fn find(text: &str, address: &Address) -> Option<String> {
     let address = address.to_string();
     let words = text.lines().map(str::split_whitespace);
-    words.into_iter().find_map(|mut words| {
-        (words.next()? == address).then(|| words.next().map(str::to_owned)).flatten()
-    })
+    words
+        .into_iter()
+        .find_map(|mut words| (words.next()? == address).then(|| words.next().map(str::to_owned)).flatten())
 }
 
 /// Why a certificate was believed, or not.

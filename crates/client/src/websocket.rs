@@ -1,5 +1,8 @@
 //! Connections over the network: TCP, TLS unless the address says otherwise, WebSocket.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -66,7 +69,9 @@ impl Network {
         };
         match self.encrypted(&expected).await {
             Ok(connected) => Ok(connected),
-            Err(Failure::NoTls) if self.address.is_loopback() && expected == Expected::Nothing => self.plain().await,
+            Err(Failure::NoTls) if self.address.is_loopback() && expected == Expected::Nothing => {
+                self.plain().await
+            }
             Err(Failure::NoTls) => Err(OpenError::Plain(self.address.clone())),
             Err(Failure::Other(error)) => Err(error),
         }
@@ -92,7 +97,8 @@ impl Network {
     async fn dial(&self) -> Result<TcpStream, OpenError> {
         let connect = TcpStream::connect((self.address.host.as_str(), self.address.port));
         let no_server = || OpenError::NoServer(self.address.clone());
-        let stream = timeout(HANDSHAKE_TIMEOUT, connect).await.map_err(|_| no_server())?.map_err(|_| no_server())?;
+        let stream =
+            timeout(HANDSHAKE_TIMEOUT, connect).await.map_err(|_| no_server())?.map_err(|_| no_server())?;
         stream.set_nodelay(true).map_err(|_| no_server())?;
         Ok(stream)
     }

@@ -111,10 +111,7 @@ fn command() -> Command {
     let file = Arg::new("config").long("config").value_name("FILE").value_parser(OsStringValueParser::new());
     let file = file.help("TOML file that may hold all of these [env: HOBNOB_CONFIG]");
     let to = Arg::new("to").value_name("USER").required(true).help("Who it is for");
-    let text = Arg::new("text")
-        .value_name("TEXT")
-        .value_parser(OsStringValueParser::new())
-        .allow_hyphen_values(true);
+    let text = Arg::new("text").value_name("TEXT").value_parser(OsStringValueParser::new());
     Command::new("hobnob")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Instant messenger for people who run their own server")
@@ -217,9 +214,12 @@ mod tests {
         ] {
             assert_eq!(kind(wrong), Err(2), "{wrong:?}");
         }
-        for right in
-            [&["chat", "localhost", "4000"][..], &["send", "bob", "-"], &["send", "bob", "-- x"], &["tail"]]
-        {
+        for right in [
+            &["chat", "localhost", "4000"][..],
+            &["send", "bob", "-"],
+            &["send", "bob", "--user", "hans", "--", "-x"],
+            &["tail"],
+        ] {
             assert_eq!(kind(right), Ok(()), "{right:?}");
         }
     }

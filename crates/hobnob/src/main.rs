@@ -41,6 +41,8 @@ fn carry_out(order: Order) -> ExitCode {
         Order::Send { settings, to, text } => in_runtime(oneshot::send(settings, to, text)),
         Order::Tail(settings) => in_runtime(oneshot::tail(settings)),
     };
+    // A thread that still waits for a password would leave the terminal silent.
+    termios::restore();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::resume::{Resume, position};
 use self::resume::{Attempt, attempt};
+pub(crate) use self::resume::{Resume, position};
 use self::wire::Wire;
 use self::writer::Writer;
 use crate::client::{COMMANDS_MAX, Client, Ends, Events, Request};

@@ -24,8 +24,15 @@ pub(crate) struct Resume {
 
 /// How an attempt went.
 pub(super) enum Attempt {
-    Resumed { link: BoxLink, opened: v1::Opened, next_id: u64 },
-    Refused { reason: login_refused::Reason, text: String },
+    Resumed {
+        link: BoxLink,
+        opened: v1::Opened,
+        next_id: u64,
+    },
+    Refused {
+        reason: login_refused::Reason,
+        text: String,
+    },
     /// Not now.
     Unreachable,
     /// Never, in words for a person.
@@ -33,7 +40,12 @@ pub(super) enum Attempt {
 }
 
 /// One attempt, after a while.
-pub(super) async fn attempt(resume: Arc<Resume>, after: Duration, outbox: [u8; 16], cursor: Cursor) -> Attempt {
+pub(super) async fn attempt(
+    resume: Arc<Resume>,
+    after: Duration,
+    outbox: [u8; 16],
+    cursor: Cursor,
+) -> Attempt {
     if !after.is_zero() {
         sleep(after).await;
     }

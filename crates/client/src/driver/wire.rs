@@ -55,18 +55,19 @@ impl Wire {
                     Some(frame) => return Ok(frame),
                     None => continue,
                 },
-                () = sleep_until(deadline) => return Err(LinkError::default()),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    return Err(LinkError::default());
+                }
             }
         }
     }
 
     /// When the connection is given up if nothing happens.
-    fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Option<Instant> {
         let silence = self.reading.then(|| self.heard + SILENCE_MAX);
         let stuck = self.stuck_since.map(|since| since + WRITE_TIMEOUT);
         let farewell = self.deaf.map(|since| since + FAREWELL_TIMEOUT);
-        let far = Instant::now() + SILENCE_MAX;
-        [silence, stuck, farewell].into_iter().flatten().min().unwrap_or(far)
+        [silence, stuck, farewell].into_iter().flatten().min()
     }
 
     /// Ready with a frame, or with `None` when the deadline has moved.

@@ -26,9 +26,9 @@ pub(crate) enum Plan {
 
 pub(crate) fn plan(command: &Command) -> Plan {
     match command {
-        Command::Message { to, text } => checked(text, to, |text| {
-            Op::Message(v1::DirectMessage { to: clip_name(to), text })
-        }),
+        Command::Message { to, text } => {
+            checked(text, to, |text| Op::Message(v1::DirectMessage { to: clip_name(to), text }))
+        }
         Command::Broadcast { text } => checked(text, "", |text| Op::Broadcast(v1::Broadcast { text })),
         Command::Block(user) => Plan::Submit(Op::Block(v1::Block { user: clip_name(user) })),
         Command::Unblock(user) => Plan::Submit(Op::Unblock(v1::Unblock { user: clip_name(user) })),
@@ -58,7 +58,9 @@ fn checked(text: &str, to: &str, op: impl FnOnce(String) -> Op) -> Plan {
 /// The command that an earlier process made this of.
 pub(crate) fn recall(op: &Op) -> Command {
     match op {
-        Op::Message(v1::DirectMessage { to, text }) => Command::Message { to: to.clone(), text: text.clone() },
+        Op::Message(v1::DirectMessage { to, text }) => {
+            Command::Message { to: to.clone(), text: text.clone() }
+        }
         Op::Broadcast(v1::Broadcast { text }) => Command::Broadcast { text: text.clone() },
         Op::Block(v1::Block { user }) => Command::Block(user.clone()),
         Op::Unblock(v1::Unblock { user }) => Command::Unblock(user.clone()),

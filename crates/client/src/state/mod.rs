@@ -17,7 +17,7 @@ use hobnob_protocol::limits::{RECEIVED_DELAY, RECEIVED_ENTRIES};
 use hobnob_protocol::v1;
 use v1::client_frame::Body;
 use v1::login_refused::Reason;
-use v1::{Stream, reply, server_frame};
+use v1::{Stream, server_frame};
 
 use self::pace::Pace;
 use self::queue::{After, Queue};
@@ -83,7 +83,9 @@ pub(crate) enum Effect {
 enum Phase {
     Online(Online),
     /// The driver is making a connection. `lost`: because the last one was; otherwise the server is taken to be there.
-    Offline { lost: bool },
+    Offline {
+        lost: bool,
+    },
     /// The outbox is being written anew; then a connection is made.
     Renewing,
     Ended,
@@ -105,7 +107,10 @@ enum Exit {
     /// A logout, once all is answered.
     Wanted,
     /// The logout is sent.
-    Sent { id: u64, until: Duration },
+    Sent {
+        id: u64,
+        until: Duration,
+    },
 }
 
 /// A session after login.
@@ -143,8 +148,8 @@ impl Session {
             phase: Phase::Offline { lost: false },
             background,
             queue: Queue::new(waiting),
-            inbox: Reader::new(Stream::Inbox, cursor.inbox),
-            broadcast: Reader::new(Stream::Broadcast, opened.broadcast),
+            inbox: Reader::new(cursor.inbox),
+            broadcast: Reader::new(opened.broadcast),
             epoch: cursor.epoch,
             told: (opened.inbox, opened.broadcast),
             tell_at: None,
@@ -325,8 +330,8 @@ impl Session {
         }
         let untold = [self.inbox.unshown(), self.broadcast.unshown()];
         self.epoch = opened.epoch.to_vec();
-        self.inbox = Reader::new(Stream::Inbox, opened.inbox);
-        self.broadcast = Reader::new(Stream::Broadcast, opened.broadcast);
+        self.inbox = Reader::new(opened.inbox);
+        self.broadcast = Reader::new(opened.broadcast);
         let (inbox, broadcast) = self.told;
         let cursor = Cursor { epoch: self.epoch.clone(), inbox, broadcast };
         self.effects.push(Effect::StartOver { cursor, untold });

@@ -63,7 +63,8 @@ impl Pace {
     pub(crate) fn take(&mut self, broadcast: bool, now: Duration) -> Result<(), Duration> {
         self.sends.fill(now);
         self.broadcasts.fill(now);
-        let ready = if broadcast { self.sends.ready().max(self.broadcasts.ready()) } else { self.sends.ready() };
+        let ready =
+            if broadcast { self.sends.ready().max(self.broadcasts.ready()) } else { self.sends.ready() };
         if ready > now {
             return Err(ready);
         }
@@ -103,7 +104,8 @@ mod tests {
         assert_eq!(sent_within(&mut pace, false, Duration::ZERO, Duration::from_secs(10)), 200 + 500);
         let later = Duration::from_secs(1000);
         assert_eq!(sent_within(&mut pace, true, later, later + Duration::from_secs(5)), 10 + 5);
-        assert_eq!(sent_within(&mut pace, false, later + Duration::from_secs(5), later + Duration::from_secs(5)), 200);
+        let then = later + Duration::from_secs(5);
+        assert_eq!(sent_within(&mut pace, false, then, then), 199, "broadcasts count as sends as well");
     }
 
     #[test]

@@ -120,6 +120,12 @@ impl Queue {
         self.written = self.written.max(upto);
     }
 
+    /// Records handed to the outbox so far.
+    #[cfg(test)]
+    pub(crate) fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
     /// Whether the outbox has written all it was given.
     pub(crate) fn is_written(&self) -> bool {
         self.written >= self.recorded
@@ -137,7 +143,9 @@ impl Queue {
         let mut under_way = self.items.iter().filter(|item| item.is_submit_under_way()).count();
         for item in &mut self.items {
             let (sent, body) = match &mut item.step {
-                Step::Ready(_) | Step::Submit { sent: Some(_), .. } | Step::Query { sent: Some(_), .. } => continue,
+                Step::Ready(_) | Step::Submit { sent: Some(_), .. } | Step::Query { sent: Some(_), .. } => {
+                    continue;
+                }
                 Step::Query { body, sent, .. } => (sent, body.clone()),
                 Step::Submit { number, op, record, sent } => {
                     if *record > self.written || under_way >= pace.in_flight_max {
@@ -256,9 +264,8 @@ impl Queue {
 
     /// Messages and broadcasts that the server has not judged.
     pub(crate) fn messages_waiting(&self) -> usize {
-        let message = |item: &&Item| {
-            matches!(item.step, Step::Submit { op: Op::Message(_) | Op::Broadcast(_), .. })
-        };
+        let message =
+            |item: &&Item| matches!(item.step, Step::Submit { op: Op::Message(_) | Op::Broadcast(_), .. });
         self.items.iter().filter(message).count()
     }
 
@@ -340,9 +347,7 @@ impl Item {
             reply::Body::Names(names) => Answer::Names(names.names),
             reply::Body::Done(_) => Answer::Done,
             reply::Body::Refused(refused) if refused.reason() == Reason::Busy => return self.again(),
-            reply::Body::Refused(refused) => {
-                Answer::Refused { reason: refused.reason(), text: refused.text }
-            }
+            reply::Body::Refused(refused) => Answer::Refused { reason: refused.reason(), text: refused.text },
             _ => return Judged::Nonsense,
         };
         self.step = Step::Ready(answer);

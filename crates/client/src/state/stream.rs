@@ -1,7 +1,5 @@
 //! One stream as its reader sees it: which entry comes next, and how far the entries were shown.
 
-use hobnob_protocol::v1::Stream;
-
 /// What to do with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
@@ -18,7 +16,6 @@ pub(crate) enum Take {
 /// Invariant: `shown <= received`, and `last_entry <= received`.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    pub(crate) stream: Stream,
     /// Everything up to here was told to the user or holds nothing for them.
     received: u64,
     /// The last entry that was told; what follows it up to `received` holds nothing.
@@ -38,8 +35,8 @@ enum Hole {
 }
 
 impl Reader {
-    pub(crate) fn new(stream: Stream, at: u64) -> Self {
-        Self { stream, received: at, last_entry: at, shown: at, hole: Hole::None }
+    pub(crate) fn new(at: u64) -> Self {
+        Self { received: at, last_entry: at, shown: at, hole: Hole::None }
     }
 
     pub(crate) fn entry(&mut self, seq: u64) -> Take {
@@ -117,7 +114,7 @@ mod tests {
 
     #[test]
     fn entries_in_order_once_each() {
-        let mut reader = Reader::new(Stream::Inbox, 4);
+        let mut reader = Reader::new(4);
         let table = [
             (4, Take::Ignore),
             (5, Take::Show),
@@ -136,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_second_hole_is_asked_for_as_well() {
-        let mut reader = Reader::new(Stream::Inbox, 0);
+        let mut reader = Reader::new(0);
         assert_eq!(reader.entry(2), Take::Fetch(0));
         reader.asked(7);
         reader.answered(6);
@@ -150,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_skip_counts_as_shown_once_what_is_before_it_is() {
-        let mut reader = Reader::new(Stream::Inbox, 0);
+        let mut reader = Reader::new(0);
         reader.skip(None, 2);
         assert_eq!(reader.shown(), 2);
         reader.entry(3);
@@ -164,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_skip_does_not_jump_over_a_hole() {
-        let mut reader = Reader::new(Stream::Inbox, 0);
+        let mut reader = Reader::new(0);
         assert_eq!(reader.entry(3), Take::Fetch(0));
         reader.skip(None, 9);
         reader.skip(Some(4), 9);
@@ -175,7 +172,7 @@ mod tests {
 
     #[test]
     fn nothing_is_shown_that_never_came() {
-        let mut reader = Reader::new(Stream::Inbox, 0);
+        let mut reader = Reader::new(0);
         reader.entry(1);
         assert_eq!(reader.unshown(), Some(1));
         reader.show(100);

@@ -11,7 +11,7 @@ mod pipe;
 mod terminal;
 pub(crate) mod text;
 
-use std::io;
+use std::io::{self, Write};
 
 use anyhow::Result;
 use hobnob_client::{Client, Config, Door, Events, Login, OpenError, Proof, Slot, Welcome};
@@ -83,7 +83,7 @@ async fn talk(config: Config, user: Option<String>, face: &mut Face, signals: &S
         door = Door::open(config) => door?,
     };
     if let Some(fingerprint) = door.first_contact() {
-        eprint!("{}", text::first_contact(&server, fingerprint));
+        let _ = io::stderr().write_all(text::first_contact(&server, fingerprint).as_bytes());
     }
     let (dialogue, step) = Dialogue::begin(user);
     match log_in(dialogue, step, &mut door, face, signals).await? {

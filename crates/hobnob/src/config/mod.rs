@@ -25,6 +25,8 @@ pub(crate) use self::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     Argument(&'static str),
+    /// A word of the command line that follows no flag.
+    Word,
     Environment(String),
     File(PathBuf),
     Default,
@@ -97,7 +99,11 @@ impl Layers {
                 layers.put(setting, value, Origin::Environment(name));
             }
             if let Some(value) = argument(setting.name) {
-                layers.put(setting, value, Origin::Argument(setting.name));
+                let origin = match setting.shape {
+                    Shape::Word => Origin::Word,
+                    Shape::Value(_) | Shape::Switch => Origin::Argument(setting.name),
+                };
+                layers.put(setting, value, origin);
             }
         }
         layers
@@ -174,7 +180,7 @@ impl Layers {
             Origin::Argument(name) => format!("--{name}"),
             Origin::Environment(variable) => variable.clone(),
             Origin::File(path) => format!("{}: {name}", path.display()),
-            Origin::Default => name.to_owned(),
+            Origin::Word | Origin::Default => name.to_owned(),
         };
         let value = given.value.to_string_lossy();
         let mistake = format!("{place}: `{}` {error}", hobnob_protocol::text::visible(&value));

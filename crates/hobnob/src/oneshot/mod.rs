@@ -162,7 +162,7 @@ fn stopped(stop: Stop) -> anyhow::Result<u8> {
             let _ = say(&text::error(&error.to_string()));
             Ok(1)
         }
-        Stop::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Stop::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(1),
         Stop::Io(error) => Err(error.into()),
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn obtain(file: Option<&Path>, name: &str, signals: &Signals) -
             }
         };
     }
-    if let Ok(text) = std::env::var("HOBNOB_PASSWORD") {
+    if let Some(text) = std::env::var("HOBNOB_PASSWORD").ok().filter(|text| !text.is_empty()) {
         return Ok(Password { text, asked: false });
     }
     tokio::select! {

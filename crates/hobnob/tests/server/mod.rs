@@ -45,10 +45,15 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to stop, and waits.
+    /// Asks it to stop, and waits. A tracer does not pass a signal on, so its child is asked.
     pub fn stop(mut self) -> std::process::ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let pid = self.child.id();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let traced = children.split_whitespace().next().and_then(|child| child.parse().ok());
+        let server = traced.unwrap_or(i32::try_from(pid).unwrap());
+        let server = rustix::process::Pid::from_raw(server).unwrap();
+        rustix::process::kill_process(server, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap()
     }
 }

@@ -1,0 +1,71 @@
+//! Somebody who guesses passwords.
+
+use hobnob_protocol::v1::login_refused::Reason;
+
+use crate::{
+    client::Client,
+    net::{self, ELSEWHERE},
+    pair::Pair,
+    server::Server,
+};
+
+/// Wrong passwords of one source in ten minutes.
+const FAILURES_MAX: usize = 100;
+/// Logins on one connection, of its 32 frames.
+const TRIES: usize = 30;
+
+#[tokio::test]
+async fn guesses_are_counted_locked_and_throttled_and_others_talk_on() {
+    let server = Server::start(&[]);
+    let mut pair = Pair::open(server.address).await;
+    let (luke, session) = Client::registered(server.address, "luke").await;
+    let mut guesser = Guesser { server: &server, client: Client::greeted(server.address).await, tries: 0 };
+    // A name that exists is no different from those that do not.
+    let mut failures = 0;
+    for name in std::iter::once("leia".to_owned()).chain((1..).map(|number| format!("name{number}"))) {
+        if failures + 3 > FAILURES_MAX {
+            break;
+        }
+        for expected in [Reason::WrongPassword, Reason::WrongPassword, Reason::LockedNow, Reason::Locked] {
+            assert_eq!(guesser.guess(&name).await, expected, "{name}");
+        }
+        failures += 3;
+        pair.talk().await;
+    }
+    for _ in failures..FAILURES_MAX {
+        assert_eq!(guesser.guess("last").await, Reason::WrongPassword);
+    }
+    for name in ["last", "another", "yoda", "name1"] {
+        assert_eq!(guesser.guess(name).await, Reason::Throttled, "{name}");
+    }
+    pair.talk().await;
+    // At the same address a session goes on, a new name can be made; elsewhere nothing has happened.
+    drop(luke);
+    let luke = Client::resumed(server.address, &session, 0).await;
+    let (ben, _) = Client::registered(server.address, "ben").await;
+    drop(ben);
+    let stream = net::tls_over(net::tcp_from(server.address, ELSEWHERE, None).await).await;
+    let mut elsewhere = Client::over(stream).await;
+    elsewhere.hello().await;
+    assert_eq!(elsewhere.log_in("yoda", "guess", false).await.err(), Some(Reason::WrongPassword));
+    pair.talk().await;
+    drop((pair, luke, elsewhere, guesser));
+    server.stop();
+}
+
+struct Guesser<'a> {
+    server: &'a Server,
+    client: Client,
+    tries: usize,
+}
+
+impl Guesser<'_> {
+    /// One try, on a new connection where the old one has had enough.
+    async fn guess(&mut self, name: &str) -> Reason {
+        if self.tries == TRIES {
+            (self.client, self.tries) = (Client::greeted(self.server.address).await, 0);
+        }
+        self.tries += 1;
+        self.client.log_in(name, "guess", false).await.expect_err("nobody has this password")
+    }
+}
