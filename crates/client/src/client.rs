@@ -95,10 +95,11 @@ impl Client {
     /// The session is over.
     pub async fn submit(&self, command: Command) -> Result<Ticket, Closed> {
         let place = self.shared.places.acquire().await.map_err(|_| Closed)?;
+        let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: what is queued behind a logout would get no answer.
         if self.shared.closing.load(Ordering::Acquire) {
             return Err(Closed);
         }
-        let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = Ticket(self.shared.tickets.fetch_add(1, Ordering::Relaxed));
         queue.0.try_send(Request::Command(ticket, command)).map_err(|_| Closed)?;
         place.forget();
@@ -114,14 +115,15 @@ impl Client {
     /// No more commands. When everything before is answered and every stored message is shown, or at once if the
     /// server is away, [`Event::Ended`] comes. A background session is left, not ended: its token stays good.
     pub async fn logout(&self) {
+        let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.shared.closing.swap(true, Ordering::AcqRel) {
-            let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
             // Fails only if the session is over, and then there is nothing to end.
             let _ = queue.0.try_send(Request::Logout);
         }
     }
 
-    /// Ends the connection at once. The session's saved token stays good.
+    /// Ends the connection at once. The session's saved token stays good. Read [`Events`] to their end before
+    /// dropping the last clone, so that the outbox is written.
     pub fn leave(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.shared.leave.cancel();

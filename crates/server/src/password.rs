@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString},
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use tokio::sync::Semaphore;
 
@@ -27,8 +27,9 @@ fn argon2() -> Argon2<'static> {
 /// Hashes a password on the calling thread; takes some ten milliseconds.
 #[must_use]
 pub fn hash(password: &str) -> Secret {
-    let salt = SaltString::encode_b64(&random::<16>(&RealWorld::default())).expect("16 bytes make a salt");
-    let hash = argon2().hash_password(password.as_bytes(), &salt).expect("a bounded password can be hashed");
+    let salt: [u8; 16] = random(&RealWorld::default());
+    let hash = argon2().hash_password_with_salt(password.as_bytes(), &salt);
+    let hash = hash.expect("a bounded password can be hashed");
     Secret(hash.to_string())
 }
 

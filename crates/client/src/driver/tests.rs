@@ -338,6 +338,28 @@ async fn what_waits_goes_out_with_the_next_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_outbox_may_be_written_on_a_thread() {
+    let mut stage = Stage::new();
+    stage.parts.storage = Arc::new(Disk::new(stage.folder.path(), &address(), Arc::new(Dice)));
+    let (client, mut events, mut peer) = stage.log_in(false).await;
+    let mut tickets = Vec::new();
+    for _ in 0..100 {
+        tickets.push(client.submit(message("x")).await.unwrap());
+    }
+    for (number, ticket) in (1..).zip(tickets) {
+        assert_eq!(peer.accept_submit().await.number, number);
+        is_accepted(events.next().await, ticket);
+    }
+    *stage.net.1.lock().unwrap() = true;
+    peer.close(None);
+    client.submit(message("kept")).await.unwrap();
+    client.logout().await;
+    while events.next().await.is_some() {}
+    let folder = disk(stage.folder.path()).open("Yoda", Slot::Chat).ok().unwrap();
+    assert_eq!((folder.waiting.submits.len(), folder.waiting.next), (1, 102));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_background_session_is_left_with_its_token() {
     let mut stage = Stage::new();
     let (client, mut events, mut peer) = stage.log_in(true).await;

@@ -4,6 +4,7 @@
 //! Not here: how a connection is made and resumed (`greet`), when to try again (`driver`).
 
 mod command;
+mod exit;
 mod pace;
 mod queue;
 mod stream;
@@ -19,6 +20,7 @@ use v1::client_frame::Body;
 use v1::login_refused::Reason;
 use v1::{Stream, server_frame};
 
+use self::exit::Exit;
 use self::pace::Pace;
 use self::queue::{After, Queue};
 use self::stream::{Reader, Take};
@@ -26,9 +28,6 @@ use crate::event::{Command, End, Event, Message, Ticket};
 use crate::storage::{Cursor, Record, Waiting};
 
 pub(crate) use self::command::{clip_name, clip_password};
-
-/// How long a logout waits for the server to confirm it.
-const LOGOUT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What happens to a session.
 #[derive(Debug)]
@@ -98,19 +97,6 @@ struct Online {
     pace: Pace,
     /// Head of the inbox when it was opened: up to here are stored messages.
     inbox_head: u64,
-}
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    No,
-    /// A logout, once all is answered.
-    Wanted,
-    /// The logout is sent.
-    Sent {
-        id: u64,
-        until: Duration,
-    },
 }
 
 /// A session after login.
@@ -443,55 +429,6 @@ impl Session {
         self.tell_at = None;
         self.told = (self.inbox.shown(), self.broadcast.shown());
         self.note(Body::Received(v1::Received { inbox: self.told.0, broadcast: self.told.1 }));
-    }
-
-    /// Takes the next step of a logout, if one is wanted and due.
-    fn log_out(&mut self, now: Duration) {
-        match (self.exit, &self.phase) {
-            (Exit::No, _) | (_, Phase::Ended) => {}
-            (Exit::Wanted, Phase::Renewing | Phase::Offline { lost: false }) => {}
-            (Exit::Wanted, Phase::Offline { lost: true }) => {
-                if self.queue.is_written() {
-                    let waiting = self.messages_waiting();
-                    self.end(End::LoggedOut { waiting });
-                }
-            }
-            (Exit::Wanted, Phase::Online(online)) => {
-                let shown = self.background || self.inbox.shown() >= online.inbox_head;
-                if shown && self.queue.is_empty() && self.queue.is_written() {
-                    self.say_goodbye(now);
-                }
-            }
-            (Exit::Sent { until, .. }, _) => {
-                if now >= until {
-                    self.end(End::LoggedOut { waiting: 0 });
-                }
-            }
-        }
-    }
-
-    fn say_goodbye(&mut self, now: Duration) {
-        if self.background {
-            return self.end(End::LoggedOut { waiting: 0 });
-        }
-        if self.told != (self.inbox.shown(), self.broadcast.shown()) {
-            self.send_received();
-        }
-        if let Some(id) = self.request(Body::Logout(v1::Logout {})) {
-            self.exit = Exit::Sent { id, until: now + LOGOUT_TIMEOUT };
-        }
-    }
-
-    fn end(&mut self, end: End) {
-        let forget = match end {
-            End::LoggedOut { .. } => !self.background,
-            End::TimedOut | End::Replaced | End::Expired => true,
-            End::Failed(_) => false,
-        };
-        self.phase = Phase::Ended;
-        self.tell_answers();
-        self.effects.push(Effect::Drop);
-        self.effects.push(Effect::End { end, forget });
     }
 
     fn tell(&mut self, event: Event) {
