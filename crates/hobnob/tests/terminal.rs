@@ -1,0 +1,138 @@
+//! The line client in a real terminal: tmux is the screen and the keyboard.
+
+mod server;
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use server::Server;
+
+/// What takes longer has failed.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A terminal with a chat in it. Its tmux server is its own, and ends with it.
+struct Terminal {
+    socket: String,
+}
+
+impl Terminal {
+    fn open(folder: &Path, name: &str, address: &str) -> Self {
+        let terminal = Self { socket: folder.join(format!("{name}.tmux")).display().to_string() };
+        let data = folder.join("clients");
+        let chat = format!(
+            "{} chat {address} --data {}; echo left with $?; exec cat",
+            env!("CARGO_BIN_EXE_hobnob"),
+            data.display()
+        );
+        terminal.tmux(&["new-session", "-d", "-x", "80", "-y", "24", &chat]);
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-f", "/dev/null", "-S", &self.socket]).args(arguments).output();
+        let output = output.expect("tmux is installed, see scripts/test");
+        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Types text, without Enter.
+    fn types(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    fn presses(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    fn enters(&self, line: &str) {
+        self.types(line);
+        self.presses("Enter");
+    }
+
+    /// The lines on the screen, without the empty ones at its end.
+    fn screen(&self) -> Vec<String> {
+        let screen = self.tmux(&["capture-pane", "-p"]);
+        screen.trim_end().lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Waits until the last lines of the screen are these. Every look starts a process, which is pause enough.
+    fn ends_with(&self, expected: &[&str]) {
+        let begin = now();
+        loop {
+            let screen = self.screen();
+            if screen.len() >= expected.len() && screen[screen.len() - expected.len()..] == *expected {
+                return;
+            }
+            assert!(begin.elapsed() < DEADLINE, "expected {expected:#?} at the end of {screen:#?}");
+        }
+    }
+}
+
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "real processes take real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
+    }
+}
+
+/// Two people who are logged in.
+fn two_people(folder: &Path, server: &Server) -> (Terminal, Terminal) {
+    let hans = Terminal::open(folder, "hans", &server.address);
+    hans.ends_with(&["Username:"]);
+    hans.enters("hans");
+    hans.ends_with(&["Username: hans", "This is a new user. Enter a password:"]);
+    hans.enters("falcon");
+    hans.ends_with(&["Welcome to the greatest messaging application ever!", ">"]);
+    let yoda = Terminal::open(folder, "yoda", &server.address);
+    yoda.ends_with(&["Username:"]);
+    yoda.enters("yoda");
+    yoda.ends_with(&["This is a new user. Enter a password:"]);
+    yoda.enters("wise");
+    hans.ends_with(&["yoda logged in", ">"]);
+    (hans, yoda)
+}
+
+#[test]
+fn passwords_are_not_shown_and_a_half_typed_line_stays_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start("127.0.0.1:0", &folder.path().join("server"), [""; 0]);
+    let (hans, yoda) = two_people(folder.path(), &server);
+    hans.types("message yoda half ty");
+    hans.ends_with(&["> message yoda half ty"]);
+    yoda.enters("broadcast to everyone");
+    hans.ends_with(&["yoda: to everyone", "> message yoda half ty"]);
+    hans.enters("ped");
+    yoda.ends_with(&["hans: half typed", ">"]);
+    assert!(!hans.screen().join("\n").contains("falcon"), "{:#?}", hans.screen());
+    assert!(!yoda.screen().join("\n").contains("wise"), "{:#?}", yoda.screen());
+}
+
+#[test]
+fn tab_completes_and_ctrl_c_logs_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start("127.0.0.1:0", &folder.path().join("server"), [""; 0]);
+    let (hans, yoda) = two_people(folder.path(), &server);
+    hans.types("mes");
+    hans.presses("Tab");
+    hans.types("yo");
+    hans.presses("Tab");
+    hans.enters("completed");
+    yoda.ends_with(&["hans: completed", ">"]);
+    hans.presses("Up");
+    hans.ends_with(&["> message yoda completed"]);
+    hans.presses("C-u");
+    hans.types("never sent");
+    hans.presses("C-c");
+    hans.ends_with(&["Goodbye.", "left with 0"]);
+    yoda.ends_with(&["hans logged out", ">"]);
+    yoda.presses("C-d");
+    yoda.ends_with(&["Goodbye.", "left with 0"]);
+}
