@@ -200,6 +200,9 @@ struct User {
 #[derive(Debug, Default)]
 pub struct Hub {
     users: Mutex<BTreeMap<AccountId, User>>,
+    /// When broken sessions are looked at again, soonest first; what has changed since is passed over. Taken
+    /// before `users` where both are.
+    deadlines: Mutex<BTreeSet<(Instant, Place)>>,
     deadlines_changed: Notify,
 }
 
@@ -224,17 +227,25 @@ impl Hub {
     /// A session that was online when the server stopped: it counts as broken now, and nobody is told.
     pub fn restore(&self, place: Place, name: &str, blocked: Vec<AccountId>, until: Instant) {
         put(&mut lock(&self.users), place, name, blocked, Connection::Broken(until, None));
-        self.deadlines_changed.notify_one();
+        self.look_at(place, until);
+    }
+
+    fn look_at(&self, place: Place, until: Instant) {
+        let mut deadlines = lock(&self.deadlines);
+        deadlines.insert((until, place));
+        if deadlines.first() == Some(&(until, place)) {
+            self.deadlines_changed.notify_one();
+        }
     }
 
     /// A connection is lost: until `until` its session counts as online, then it goes the way `ended` says.
     pub fn broken(&self, place: Place, until: Instant, ended: Option<Ended>) {
         let mut users = lock(&self.users);
         let here = users.get_mut(&place.account).and_then(|user| user.sessions.get_mut(&place.session));
-        if let Some(here) = here.filter(|here| here.generation == place.generation) {
-            here.connection = Connection::Broken(until, ended);
-            self.deadlines_changed.notify_one();
-        }
+        let Some(here) = here.filter(|here| here.generation == place.generation) else { return };
+        here.connection = Connection::Broken(until, ended);
+        drop(users);
+        self.look_at(place, until);
     }
 
     /// A session is no longer here, unless a later connection has taken it up. A user without another is
@@ -301,8 +312,7 @@ impl Hub {
         .collect()
     }
 
-    /// Waits until a broken session's time is up, and returns all whose is. Returns the same ones again until
-    /// they are detached.
+    /// Waits until broken sessions' time is up, and returns all whose is, once.
     pub async fn expired(&self) -> Vec<Expiry> {
         loop {
             let changed = self.deadlines_changed.notified();
@@ -321,19 +331,20 @@ impl Hub {
     }
 
     fn due(&self, now: Instant) -> (Vec<Expiry>, Option<Instant>) {
-        let (mut due, mut next) = (Vec::new(), None::<Instant>);
-        for (&account, user) in &*lock(&self.users) {
-            for (&session, here) in &user.sessions {
-                let Connection::Broken(until, ended) = here.connection else { continue };
-                if until <= now {
-                    let place = Place { account, session, generation: here.generation };
-                    due.push(Expiry { place, ended });
-                } else {
-                    next = Some(next.map_or(until, |next| next.min(until)));
-                }
+        let mut due = Vec::new();
+        let mut deadlines = lock(&self.deadlines);
+        let users = lock(&self.users);
+        while let Some(&(until, place)) = deadlines.first().filter(|(until, _)| *until <= now) {
+            deadlines.pop_first();
+            let here = users.get(&place.account).and_then(|user| user.sessions.get(&place.session));
+            let here = here.filter(|here| here.generation == place.generation);
+            if let Some(Here { connection: Connection::Broken(at, ended), .. }) = here
+                && *at == until
+            {
+                due.push(Expiry { place, ended: *ended });
             }
         }
-        (due, next)
+        (due, deadlines.first().map(|(until, _)| *until))
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn expire(node: Arc<Node>) {
         for expiry in node.hub.expired().await {
             if let Err(error) = presence::expire(&node, expiry).await {
                 tracing::error!(%error, "a broken session could not be ended");
-                sleep(RETRY_PAUSE).await;
+                node.hub.broken(expiry.place, Instant::now() + RETRY_PAUSE, expiry.ended);
             }
         }
     }
