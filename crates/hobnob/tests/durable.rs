@@ -1,5 +1,7 @@
 //! The promise itself, seen from the outside: the disk has a message before anyone hears that it was accepted.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod server;
 
 use std::{fs, process::Command as Process};

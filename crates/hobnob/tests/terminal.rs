@@ -1,14 +1,13 @@
 //! The line client in a real terminal: tmux is the screen and the keyboard.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod server;
 
-use std::{
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use server::Server;
+use tokio::time::Instant;
 
 /// What takes longer has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -32,7 +31,8 @@ impl Terminal {
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
-        let output = Command::new("tmux").args(["-f", "/dev/null", "-S", &self.socket]).args(arguments).output();
+        let output =
+            Command::new("tmux").args(["-f", "/dev/null", "-S", &self.socket]).args(arguments).output();
         let output = output.expect("tmux is installed, see scripts/test");
         assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -60,7 +60,7 @@ impl Terminal {
 
     /// Waits until the last lines of the screen are these. Every look starts a process, which is pause enough.
     fn ends_with(&self, expected: &[&str]) {
-        let begin = now();
+        let begin = Instant::now();
         loop {
             let screen = self.screen();
             if screen.len() >= expected.len() && screen[screen.len() - expected.len()..] == *expected {
@@ -69,11 +69,6 @@ impl Terminal {
             assert!(begin.elapsed() < DEADLINE, "expected {expected:#?} at the end of {screen:#?}");
         }
     }
-}
-
-#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "real processes take real time")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl Drop for Terminal {

@@ -13,7 +13,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use hobnob_protocol::{close::Close, codec, limits::MAILBOX_FRAMES, v1};
+use hobnob_protocol::{
+    close::Close,
+    codec,
+    limits::{MAILBOX_FRAMES, OUT_BYTES_MAX},
+    v1,
+};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::Instant,
@@ -97,6 +102,8 @@ pub struct Handle {
 pub struct Shared {
     /// The mailbox was full: entries wait in the store.
     pub behind: AtomicBool,
+    /// Bytes of the entries in the mailbox.
+    pub mail_bytes: AtomicUsize,
     /// Last inbox entry pushed on this connection.
     pub sent_inbox: AtomicU64,
     /// Last broadcast entry pushed on this connection.
@@ -130,8 +137,11 @@ pub fn mailbox() -> (Handle, mpsc::Receiver<Mail>) {
 
 impl Handle {
     fn entry(&self, entry: &Committed) {
-        if self.mailbox.try_send(Mail::Entry(entry.clone())).is_err() {
-            self.shared.behind.store(true, Ordering::Release);
+        let bytes = entry.frame.len();
+        let fits = self.shared.mail_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= OUT_BYTES_MAX;
+        if !fits || self.mailbox.try_send(Mail::Entry(entry.clone())).is_err() {
+            self.shared.mail_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.look_again();
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::{either::Either, task::TaskTracker};
 
 use crate::{
     node::Node,
+    throttle::Waiting,
     web::{Io, Web},
 };
 
@@ -37,7 +38,9 @@ pub(crate) async fn listen(
         };
         match accepted {
             Ok((stream, address)) => {
-                let connection = Connection { node: node.clone(), tls: tls.clone(), address };
+                // Counted here, in the order they came, so that the oldest is the one that goes.
+                let waiting = node.throttle.wait(address.ip().into());
+                let connection = Connection { node: node.clone(), tls: tls.clone(), address, waiting };
                 connections.spawn(connection.serve(stream, connections.clone()));
             }
             Err(error) => {
@@ -63,23 +66,20 @@ struct Connection {
     node: Arc<Node>,
     tls: Option<TlsAcceptor>,
     address: SocketAddr,
+    waiting: Waiting,
 }
 
 impl Connection {
     /// Serves a connection until it is upgraded to a session, or gone.
     async fn serve(self, stream: TcpStream, sessions: TaskTracker) {
-        let waiting = self.node.throttle.wait(self.address.ip().into());
-        let evicted = waiting.evicted.clone();
+        let Self { node, tls, address, waiting } = self;
+        let (evicted, shutdown) = (waiting.evicted.clone(), node.shutdown.clone());
         // A connection that cannot send small frames at once is slower, not wrong.
         let _ = stream.set_nodelay(true);
         let serve = async {
-            let Ok(Some(io)) = timeout(HANDSHAKE_TIMEOUT, self.handshake(stream)).await else { return };
-            let web = Web {
-                node: self.node.clone(),
-                sessions,
-                address: self.address.ip(),
-                waiting: std::sync::Mutex::new(Some(waiting)),
-            };
+            let Ok(Some(io)) = timeout(HANDSHAKE_TIMEOUT, handshake(tls, stream)).await else { return };
+            let waiting = std::sync::Mutex::new(Some(waiting));
+            let web = Web { node, sessions, address: address.ip(), waiting };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(16 * 1024);
             http.pipeline_flush(false).keep_alive(true);
@@ -89,17 +89,17 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            () = self.node.shutdown.cancelled() => {}
+            () = shutdown.cancelled() => {}
             () = evicted.cancelled() => {}
             () = serve => {}
         }
     }
+}
 
-    async fn handshake(&self, stream: TcpStream) -> Option<Io> {
-        match &self.tls {
-            None => Some(Either::Right(stream)),
-            Some(tls) => tls.accept(stream).await.ok().map(Either::Left),
-        }
+async fn handshake(tls: Option<TlsAcceptor>, stream: TcpStream) -> Option<Io> {
+    match tls {
+        None => Some(Either::Right(stream)),
+        Some(tls) => tls.accept(stream).await.ok().map(Either::Left),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Argon2id in a bounded pool: as many at a time as there are cores, so that a storm of logins leaves room for
 //! messages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use tokio::sync::Semaphore;
 
@@ -24,23 +24,55 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
+/// What a hash is made in. Kept, since an allocator may keep what a thread gives back from all others.
+type Memory = Vec<Block>;
+
 /// Hashes a password on the calling thread; takes some ten milliseconds.
 #[must_use]
 pub fn hash(password: &str) -> Secret {
-    let salt: [u8; 16] = random(&RealWorld::default());
-    let hash = argon2().hash_password_with_salt(password.as_bytes(), &salt);
-    let hash = hash.expect("a bounded password can be hashed");
+    hash_in(&mut Memory::new(), password)
+}
+
+fn hash_in(memory: &mut Memory, password: &str) -> Secret {
+    let (argon2, salt) = (argon2(), random::<16>(&RealWorld::default()));
+    let output = output(memory, &argon2, password, &salt).expect("a bounded password can be hashed");
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params()).expect("the parameters are valid"),
+        salt: Some(Salt::new(&salt).expect("16 bytes make a salt")),
+        hash: Some(output),
+    };
     Secret(hash.to_string())
 }
 
-fn verify(password: &str, hash: &Secret) -> bool {
-    let parsed = PasswordHash::new(&hash.0);
-    parsed.is_ok_and(|parsed| argon2().verify_password(password.as_bytes(), &parsed).is_ok())
+fn verify(memory: &mut Memory, password: &str, hash: &Secret) -> bool {
+    let expected = || {
+        let parsed = PasswordHash::new(&hash.0).ok()?;
+        let version = parsed.version.map_or(Ok(Version::V0x13), Version::try_from).ok()?;
+        let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(&parsed).ok()?);
+        Some((argon2, parsed.salt?, parsed.hash?))
+    };
+    let Some((argon2, salt, expected)) = expected() else { return false };
+    // The comparison takes as long wherever they differ.
+    output(memory, &argon2, password, &salt) == Some(expected)
+}
+
+fn output(memory: &mut Memory, argon2: &Argon2<'_>, password: &str, salt: &[u8]) -> Option<Output> {
+    let params = argon2.params();
+    memory.resize(params.block_count().max(memory.len()), Block::default());
+    let mut bytes = [0; Output::MAX_LENGTH];
+    let out = bytes.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN))?;
+    argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, memory).ok()?;
+    Output::new(out).ok()
 }
 
 /// The pool.
 pub struct Argon2Pool {
     turns: Arc<Semaphore>,
+    /// As many as there are turns, once all were taken.
+    memories: Arc<Mutex<Vec<Memory>>>,
     /// A hash of no account, so that an unknown name takes as long as a known one.
     decoy: Secret,
 }
@@ -50,14 +82,19 @@ impl Argon2Pool {
     #[must_use]
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { turns: Arc::new(Semaphore::new(cores)), decoy: hash("") }
+        Self { turns: Arc::new(Semaphore::new(cores)), memories: Arc::default(), decoy: hash("") }
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> T {
         let turn = self.turns.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let memories = self.memories.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work()
+            let memories = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = memories().pop().unwrap_or_default();
+            let result = work(&mut memory);
+            memories().push(memory);
+            result
         });
         task.await.expect("hashing does not panic")
     }
@@ -71,13 +108,13 @@ impl Default for Argon2Pool {
 
 impl Passwords for Argon2Pool {
     fn hash(&self, password: String) -> Boxed<'_, Secret> {
-        Box::pin(self.run(move || hash(&password)))
+        Box::pin(self.run(move |memory| hash_in(memory, &password)))
     }
 
     fn verify(&self, password: String, hash: Option<Secret>) -> Boxed<'_, bool> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.clone());
-        Box::pin(self.run(move || verify(&password, &hash) && known))
+        Box::pin(self.run(move |memory| verify(memory, &password, &hash) && known))
     }
 }
 

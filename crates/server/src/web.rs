@@ -12,7 +12,10 @@ use hyper::{
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -138,7 +141,12 @@ impl Link for WebSocketLink {
             Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
                 Incoming::Bad(Close::TooLarge)
             }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Incoming::Gone,
+            Some(Ok(Message::Close(_))) => {
+                // Reading has made the answer; what is lost of it if this is cancelled, the next read writes.
+                let _ = self.socket.flush().await;
+                Incoming::Gone
+            }
+            Some(Err(_)) | None => Incoming::Gone,
         }
     }
 
@@ -161,5 +169,11 @@ impl Link for WebSocketLink {
         }
         // The close is complete when the client has answered it; the caller limits the time.
         while let Some(Ok(_)) = self.socket.next().await {}
+        // What it had sent before is read off: with bytes unread the system would reset the connection, and the
+        // client might lose the reason.
+        let io = (*self.socket).get_mut();
+        let _ = io.shutdown().await;
+        let mut waste = [0; 1024];
+        while io.read(&mut waste).await.is_ok_and(|count| count > 0) {}
     }
 }

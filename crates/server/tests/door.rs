@@ -1,5 +1,7 @@
 //! Connections before a login: bounded, refused clearly, and no way to learn anything.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Sessions over links in memory: delivery, blocks, presence, resume, time-outs, back-pressure.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

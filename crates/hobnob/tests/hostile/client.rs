@@ -1,6 +1,6 @@
 //! A client that speaks the protocol as far as it is told to, and below it whatever it is told to.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{collections::VecDeque, io, net::SocketAddr};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -120,13 +120,17 @@ impl Client {
 
     /// Writes bytes below the WebSocket. Where the server has closed already, what it said is still to be read.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        let _ = self.try_raw(bytes).await;
+    }
+
+    /// The same, and whether all could be written.
+    pub(crate) async fn try_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         let stream = self.socket.get_mut();
         let write = async {
-            if stream.write_all(bytes).await.is_ok() {
-                let _ = stream.flush().await;
-            }
+            stream.write_all(bytes).await?;
+            stream.flush().await
         };
-        within("room for what is written", write).await;
+        within("room for what is written", write).await
     }
 
     /// Sends a frame under an id of its own.

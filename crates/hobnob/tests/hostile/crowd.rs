@@ -19,6 +19,8 @@ const WEBSOCKET_EVERY: usize = 14;
 const FULL: usize = 300;
 /// Connections of one source that the server keeps without a login.
 const KEPT: usize = 256;
+/// How far the server may be from the order of connecting, since it works on several at once.
+const ABOUT: usize = 32;
 /// Connections that the attacker holds, more than the server does.
 const HELD: usize = 512;
 /// How far the server's memory may grow beyond what it was with the first ones.
@@ -94,7 +96,8 @@ async fn somebody_else_logs_in(server: SocketAddr) {
 
 /// The oldest are gone, the last ones can still log in.
 async fn only_the_last_stay(server: &Server, mut held: VecDeque<(usize, Silent)>) {
-    let kept = held.split_off(held.len() - KEPT);
+    let kept = held.split_off(held.len() - (KEPT - ABOUT));
+    held.truncate(held.len() - 2 * ABOUT);
     for (number, silent) in held {
         silent.ended(number).await;
     }

@@ -42,8 +42,8 @@ async fn what_is_no_tls_is_turned_away() {
 /// Half a handshake, and the client's end of the connection closed.
 async fn end_within_the_handshake(server: std::net::SocketAddr) {
     let mut stream: TcpStream = tcp(server).await;
-    stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).await.unwrap();
-    stream.shutdown().await.unwrap();
+    stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).await.expect("it is open");
+    stream.shutdown().await.expect("it is open");
     rest(&mut stream).await;
 }
 

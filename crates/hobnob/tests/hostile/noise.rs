@@ -35,7 +35,7 @@ async fn random_frames_before_a_login_are_answered_or_close_with_a_code() {
     let mut last_id = 1;
     for number in 0..FRAMES {
         let bytes = draw(&mut chance, last_id + 1);
-        if let Err(closed) = provoke(&mut client, &bytes, &mut last_id, number).await {
+        if let Err(closed) = provoke(&mut client, &bytes, &mut last_id).await {
             let close = closed.and_then(Close::from_code);
             let expected = [Close::BadFrame, Close::TooLarge, Close::LoginTimeout];
             assert!(close.is_some_and(|close| expected.contains(&close)), "{number}: {closed:?}");
@@ -58,7 +58,7 @@ async fn random_frames_in_a_session_are_answered_or_close_with_a_code() {
     let mut last_id = 2;
     for number in 0..FRAMES {
         let bytes = draw(&mut chance, last_id + 1);
-        if let Err(closed) = provoke(&mut client, &bytes, &mut last_id, number).await {
+        if let Err(closed) = provoke(&mut client, &bytes, &mut last_id).await {
             let close = closed.and_then(Close::from_code);
             assert!(matches!(close, Some(Close::BadFrame | Close::TooLarge)), "{number}: {closed:?}");
             (client, last_id) = (Client::resumed(server.address, &session, 0).await, 2);
@@ -72,7 +72,7 @@ async fn random_frames_in_a_session_are_answered_or_close_with_a_code() {
 }
 
 /// Sends a message and waits for what it leads to: nothing after a note, an answer, or the end.
-async fn provoke(client: &mut Client, bytes: &[u8], last_id: &mut u64, number: usize) -> Result<(), Closed> {
+async fn provoke(client: &mut Client, bytes: &[u8], last_id: &mut u64) -> Result<(), Closed> {
     client.raw(&frame(BINARY, bytes)).await;
     let decoded = codec::decode_client(Bytes::copy_from_slice(bytes), FRAME_BYTES_MAX);
     let note = |frame: &ClientFrame| matches!(frame.body, Some(Request::Received(_) | Request::Alive(_)));
@@ -82,11 +82,7 @@ async fn provoke(client: &mut Client, bytes: &[u8], last_id: &mut u64, number: u
             *last_id = frame.id;
             answered(client, frame.id).await
         }
-        wrong => {
-            let closed = client.closed().await;
-            assert_eq!(closed, Some(Close::BadFrame.code()), "{number}: {wrong:?}");
-            Err(closed)
-        }
+        _ => Err(client.closed().await),
     }
 }
 

@@ -1,10 +1,10 @@
 //! A client that does not read: what it is sent waits on disk, and it gets all of it once it reads.
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use hobnob_protocol::{
     close::Close,
-    v1::{Opened, server_frame::Body as Event, submitted::Outcome},
+    v1::{Opened, reply::Body as Reply, server_frame::Body as Event, submitted::Outcome},
 };
 
 use crate::{
@@ -56,7 +56,7 @@ fn text(number: u64) -> String {
 
 /// All messages to one user, under the numbers from `first` on.
 async fn send_all(sender: &mut Client, to: &str, first: u64) {
-    let mut ids = std::collections::VecDeque::new();
+    let mut ids = VecDeque::new();
     for number in 1..=MESSAGES {
         ids.push_back(sender.ask(submit(first + number - 1, message(to, &text(number)))).await);
         if number >= IN_FLIGHT {
@@ -69,7 +69,6 @@ async fn send_all(sender: &mut Client, to: &str, first: u64) {
 }
 
 async fn accepted(sender: &mut Client, id: Option<u64>) {
-    use hobnob_protocol::v1::reply::Body as Reply;
     match sender.reply(id.expect("something is under way")).await {
         Ok(Reply::Submitted(submitted)) => assert_eq!(submitted.outcome(), Outcome::Accepted),
         other => panic!("an unexpected answer to submit: {other:?}"),

@@ -4,18 +4,19 @@ use std::{net::SocketAddr, time::Duration};
 
 use hobnob_protocol::{
     CONNECT_PATH,
+    close::Close,
     limits::HANDSHAKE_TIMEOUT,
     v1::{Lookup, client_frame::Body as Request, reply::Body as Reply},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::{Instant, interval},
+    time::{Instant, interval, timeout},
 };
 
 use crate::{
     client::Client,
     frame::{BINARY, promise},
-    net::{tcp, tls, within},
+    net::{Tls, tcp, tls, within},
     pair::Pair,
     server::Server,
 };
@@ -94,7 +95,7 @@ fn request() -> Vec<u8> {
 }
 
 /// A connection whose first request was answered.
-async fn asked(server: SocketAddr) -> crate::net::Tls {
+async fn asked(server: SocketAddr) -> Tls {
     let mut stream = tls(server).await;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("it is open");
     let mut answer = Vec::new();
@@ -110,11 +111,12 @@ async fn stays_open(server: SocketAddr) {
     let mut silent = Client::connect(server).await;
     let mut slow = Client::greeted(server).await;
     slow.raw(&promise(BINARY, 1000)).await;
-    tokio::time::sleep(HANDSHAKE_TIMEOUT + SLACK / 2).await;
+    let quiet = timeout(HANDSHAKE_TIMEOUT + SLACK / 2, async { tokio::join!(silent.read(), slow.read()) });
+    assert!(quiet.await.is_err(), "nothing comes, and no end");
     silent.hello().await;
     let lookup = Lookup { name: "luke".to_owned() };
     assert!(matches!(silent.request(Request::Lookup(lookup)).await, Ok(Reply::Found(_))));
     slow.raw(&[0; 1000]).await;
     // The frame is complete now, if nonsense.
-    slow.expect_close(hobnob_protocol::close::Close::BadFrame, "a frame that took its time").await;
+    slow.expect_close(Close::BadFrame, "a frame that took its time").await;
 }

@@ -134,6 +134,22 @@ async fn odd_but_allowed(luke: &mut Client, session: &Opened) {
     assert_eq!(submitted.outcome(), Outcome::TooLong);
 }
 
+/// A reset would come before the reason, and take it away on some systems.
+#[tokio::test]
+async fn who_is_still_writing_when_the_connection_is_closed_is_not_cut_off_before_the_reason() {
+    let server = Server::start(&[]);
+    let mut pair = Pair::open(server.address).await;
+    for _ in 0..10 {
+        let mut client = Client::connect(server.address).await;
+        let wrote = client.try_raw(&frame(BINARY, &vec![0; 1 << 20])).await;
+        client.expect_close(Close::TooLarge, "a message of a mebibyte").await;
+        assert!(wrote.is_ok(), "{wrote:?}");
+    }
+    pair.talk().await;
+    drop(pair);
+    server.stop();
+}
+
 #[tokio::test]
 async fn a_good_bye_is_answered() {
     let server = Server::start(&[]);

@@ -83,6 +83,8 @@ async fn talk<L: Link>(node: &Node, wire: &mut Wire<L>, source: Source) -> Resul
                     Err(refused) => refused,
                 }
             }
+            // Notes have no reply.
+            Some(Request::Received(_) | Request::Alive(_)) => continue,
             None => refused(Reason::UnknownRequest, "This server does not know the request"),
             Some(_) => refused(Reason::NotLoggedIn, "Log in first"),
         };

@@ -307,7 +307,10 @@ impl<L: Link> Live<L> {
 
     async fn mail(&mut self, mail: Mail) -> Step {
         match mail {
-            Mail::Entry(entry) => self.push.offer(&mut self.wire, entry).await?,
+            Mail::Entry(entry) => {
+                self.shared.mail_bytes.fetch_sub(entry.frame.len(), Ordering::Relaxed);
+                self.push.offer(&mut self.wire, entry).await?;
+            }
             Mail::Frame(frame) => self.wire.send_encoded(frame).await?,
             Mail::LookAgain => {}
             Mail::Probe(probe) => {
