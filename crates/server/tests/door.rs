@@ -200,6 +200,26 @@ async fn of_two_that_register_one_name_the_second_is_asked_for_the_password() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_that_register_one_name_at_the_same_moment_one_wins() {
+    let mut server = TestServer::new(Policy::default());
+    let mut connections: Vec<_> = (0..6).map(|_| server.connect()).collect();
+    for connection in &mut connections {
+        connection.hello().await;
+        let login = connection.login_frame("hans", "secret", true);
+        connection.ask(login).await;
+    }
+    let mut opened = 0;
+    for connection in &mut connections {
+        match connection.reply().await.1 {
+            reply::Body::Opened(_) => opened += 1,
+            reply::Body::LoginRefused(refused) => assert_eq!(refused.reason(), Reason::NameTaken),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(opened, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn frames_past_the_limit_close_a_session() {
     let mut server = TestServer::new(Policy::default());
     let (mut hans, _) = server.login("hans").await;

@@ -210,6 +210,10 @@ async fn register(
 ) -> Answered<Account> {
     // Of two names that look alike and come at once only one gets past the check.
     let _turn = node.gate.enter(&name.skeleton(), b"registration").await;
+    // Whoever had the turn before may have registered this very name.
+    if find(node, name.key()).await?.is_some() {
+        return Err(Reason::NameTaken.into());
+    }
     if let Err(reason) = registrable(node, &name).await? {
         return Err(Refusal::Reply(Reason::NameRefused, reason));
     }
