@@ -300,6 +300,13 @@ impl Hub {
         seen.map(|(id, user)| (*id, user.name.clone())).collect()
     }
 
+    /// Blocks that were committed while the user's session was on its way here.
+    pub fn add_blocks(&self, blocker: AccountId, blocked: &[AccountId]) {
+        if let Some(user) = lock(&self.users).get(&blocker) {
+            blocked.iter().for_each(|blocked| user.blocks.set(*blocked, true));
+        }
+    }
+
     /// A block was committed or removed.
     pub fn set_block(&self, blocker: AccountId, blocked: AccountId, on: bool) {
         if let Some(user) = lock(&self.users).get(&blocker) {
@@ -388,10 +395,11 @@ fn put(
         sessions: BTreeMap::new(),
     });
     let here = Here { generation: place.generation, connection };
-    if let Some(Here { connection: Connection::Connected(old), .. }) =
-        user.sessions.insert(place.session, here)
-    {
-        old.shared.kick(Close::Unresponsive);
+    let newer = user.sessions.get(&place.session).is_some_and(|other| other.generation > here.generation);
+    let replaced = if newer { Some(here) } else { user.sessions.insert(place.session, here) };
+    if let Some(Here { connection: Connection::Connected(old), .. }) = replaced {
+        // Two that hold one token: the later goes on, the other must not come back and take it in turn.
+        old.shared.kick(Close::Replaced);
     }
     user.blocks.clone()
 }

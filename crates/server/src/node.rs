@@ -1,6 +1,10 @@
 //! What all sessions of one server share.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -63,10 +67,44 @@ pub struct Node {
     pub throttle: Throttle,
     /// One password check at a time for each name and class.
     pub gate: Gate,
+    /// The name of the database's history, which changes at most once while the server runs: a database is
+    /// restored while it does not, and a client must not be able to make all others start over.
+    pub epoch: Arc<Epoch>,
     /// Time and chance.
     pub world: Arc<dyn World>,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
+}
+
+/// The name of the database's history. Only the writer's transactions look at it.
+#[derive(Debug)]
+pub struct Epoch {
+    state: Mutex<(Bytes, bool)>,
+}
+
+impl Epoch {
+    /// As it stands in the database.
+    #[must_use]
+    pub fn new(epoch: Bytes) -> Self {
+        Self { state: Mutex::new((epoch, false)) }
+    }
+
+    /// The name now.
+    #[must_use]
+    pub fn get(&self) -> Bytes {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Whether it may still change.
+    #[must_use]
+    pub fn may_renew(&self) -> bool {
+        !self.state.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// Changes it.
+    pub fn renew(&self, epoch: Bytes) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (epoch, true);
+    }
 }
 
 /// The world as it is.

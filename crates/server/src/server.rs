@@ -16,7 +16,7 @@ use crate::{
     identity::{Identity, IdentityError},
     import,
     listen::listen,
-    node::{Node, RealWorld, World},
+    node::{Epoch, Node, RealWorld, World},
     password::Argon2Pool,
     reader::Reader,
     store::{
@@ -27,8 +27,8 @@ use crate::{
 };
 
 /// How long sessions have to say good-bye, and what is left of them to end.
-const SESSIONS_GRACE: Duration = Duration::from_secs(5);
-const SESSIONS_END: Duration = Duration::from_secs(1);
+const SESSIONS_GRACE: Duration = Duration::from_secs(4);
+const SESSIONS_END: Duration = Duration::from_secs(3);
 
 /// Why a server does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +105,7 @@ impl Server {
             passwords: Arc::new(Argon2Pool::new()),
             throttle: Default::default(),
             gate: Default::default(),
+            epoch: Arc::new(Epoch::new(self.store.epoch()?)),
             world: Arc::new(RealWorld::default()),
             shutdown: shutdown.clone(),
         });

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Duration};
 
+use futures_util::future::join_all;
 use hobnob_protocol::limits::TOKEN_LIFETIME;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     handler::presence,
-    hub::{Handle, Place},
+    hub::{Expiry, Handle, Place},
     node::Node,
     store::{AccountId, Result, StreamId},
 };
@@ -76,12 +77,18 @@ async fn note_broadcast(node: &Node, connected: Vec<(Place, Handle)>) -> Result<
 /// Sees to broken sessions whose time is up.
 pub async fn expire(node: Arc<Node>) {
     loop {
-        for expiry in node.hub.expired().await {
-            if let Err(error) = presence::expire(&node, expiry).await {
-                tracing::error!(%error, "a broken session could not be ended");
-                node.hub.broken(expiry.place, Instant::now() + RETRY_PAUSE, expiry.ended);
-            }
+        let expired = node.hub.expired().await;
+        // Together, so that they share commits.
+        for some in expired.chunks(TRIM_ROWS) {
+            join_all(some.iter().map(|expiry| expire_one(&node, *expiry))).await;
         }
+    }
+}
+
+async fn expire_one(node: &Node, expiry: Expiry) {
+    if let Err(error) = presence::expire(node, expiry).await {
+        tracing::error!(%error, "a broken session could not be ended");
+        node.hub.broken(expiry.place, Instant::now() + RETRY_PAUSE, expiry.ended);
     }
 }
 

@@ -121,7 +121,7 @@ async fn three_failures_block_a_name_until_the_block_is_over() {
         Body::Login(mut login) => {
             let other = connection.device("other");
             // Another device than the owner's, with a signature for this name.
-            login.device = Some(v1::Device { outbox: other.outbox, ..stranger_device(connection) });
+            login.device = Some(v1::Device { outbox: other.outbox, ..connection.fresh_device("hans", 9) });
             Body::Login(login)
         }
         other => other,
@@ -139,18 +139,6 @@ async fn three_failures_block_a_name_until_the_block_is_over() {
     tokio::time::advance(Duration::from_secs(5)).await;
     let frame = wrong(&stranger);
     assert_eq!(stranger.refused(frame).await, Reason::WrongPassword);
-}
-
-fn stranger_device(connection: &Connection) -> v1::Device {
-    use ring::signature::KeyPair;
-    let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
-    let named = connection.device("hans");
-    let challenge = connection.challenge("hans");
-    v1::Device {
-        key: bytes::Bytes::copy_from_slice(key.public_key().as_ref()),
-        signature: bytes::Bytes::copy_from_slice(key.sign(&challenge).as_ref()),
-        ..named
-    }
 }
 
 #[tokio::test(start_paused = true)]

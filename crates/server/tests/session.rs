@@ -369,3 +369,99 @@ async fn a_changed_password_ends_the_other_sessions() {
     };
     first.opened(login).await;
 }
+
+fn background(connection: &Connection, name: &str, token: &Bytes) -> Body {
+    Body::Login(v1::Login {
+        name: name.to_owned(),
+        proof: Some(v1::login::Proof::Token(token.clone())),
+        background: true,
+        device: Some(connection.device(name)),
+        ..v1::Login::default()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_session_is_used_again_and_again() {
+    let mut server = TestServer::new(Policy::default());
+    let (_hans, opened) = server.login("hans").await;
+    let mut token = opened.token.clone();
+    for round in 0..3 {
+        let mut script = server.connect();
+        script.hello().await;
+        let login = background(&script, "hans", &token);
+        let next = script.opened(login).await.token;
+        assert_eq!(next == token, round > 0, "the first opens one beside the chat, the others go on with it");
+        token = next;
+    }
+    let mut thief = server.connect();
+    thief.hello().await;
+    let login = background(&thief, "yoda", &token);
+    assert_eq!(thief.refused(login).await, Reason::UnknownToken, "a token is good for its own user only");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_cut_short_leaves_nobody_online() {
+    let mut server = TestServer::new(Policy::default());
+    let (hans, _) = server.login("hans").await;
+    drop(hans);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    // The client is gone before the answer to its login.
+    let mut connection = server.connect();
+    connection.hello().await;
+    let login = connection.login_frame("hans", "secret", false);
+    connection.ask(login).await;
+    drop(connection);
+    let (mut hans, _) = server.login("hans").await;
+    assert_eq!(hans.names(who_else()).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_broadcast_before_a_login_cannot_be_fetched() {
+    let mut server =
+        TestServer::new(Policy { history: Some(Duration::from_secs(1000)), ..Policy::default() });
+    let (mut hans, _) = server.login("hans").await;
+    hans.outcome(1, broadcast("before")).await;
+    let (mut yoda, _) = server.login("yoda").await;
+    yoda.request(Body::Fetch(v1::Fetch { stream: v1::Stream::Broadcast as i32, after: 0 })).await;
+    hans.outcome(2, broadcast("after")).await;
+    assert_eq!(yoda.entry().await, "hans: after");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_liar_cannot_make_others_start_over_again_and_again() {
+    let mut server = TestServer::new(Policy::default());
+    let mut epochs = Vec::new();
+    for name in ["hans", "yoda", "luke"] {
+        let (first, opened) = server.login(name).await;
+        drop(first);
+        let mut liar = server.connect();
+        liar.hello().await;
+        let position = v1::Opened { inbox: u64::MAX, ..opened.clone() };
+        let resume = liar.resume_frame(name, &position);
+        epochs.push(liar.opened(resume).await.epoch);
+    }
+    assert!(epochs.windows(2).all(|pair| pair[0] == pair[1]), "{epochs:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_at_a_password_change_count_whatever_the_device() {
+    let mut server = TestServer::new(Policy::default());
+    let (first, opened) = server.login("hans").await;
+    drop(first);
+    let change = v1::ChangePassword { old_password: "wrong".into(), new_password: "new".into() };
+    let mut texts = Vec::new();
+    for guess in 0..4u8 {
+        let mut connection = server.connect();
+        connection.hello().await;
+        let Body::Resume(mut resume) = connection.resume_frame("hans", &opened) else { panic!() };
+        resume.device = Some(connection.fresh_device("hans", guess));
+        connection.opened(Body::Resume(resume)).await;
+        let reply::Body::Refused(refused) = connection.request(Body::ChangePassword(change.clone())).await
+        else {
+            panic!()
+        };
+        texts.push(refused.text);
+    }
+    assert_eq!(texts[2], "Wrong password");
+    assert_eq!(texts[3], "Too many wrong passwords. Please try again later");
+}

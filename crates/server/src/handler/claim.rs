@@ -1,17 +1,19 @@
 //! Opening and resuming a session: one transaction claims the place, and what else stood there gives way.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hobnob_protocol::{
     limits::PROBE_TIMEOUT,
     name::Name,
-    v1::{Device, Login, Opened, Position, Resume, login_refused::Reason},
+    v1::{Device, Login, Opened, Position, Resume, login::Proof, login_refused::Reason},
 };
 
 use crate::{
     handler::login::{Answered, Greeted, check_device, sha256, usable},
     hub::Place,
-    node::{Node, random},
-    store::{Account, AccountId, Ended, NewSession, OutboxId, Result, SessionRow, StreamId, Tx},
+    node::{Epoch, Node, random},
+    store::{Account, AccountId, Ended, NewSession, OutboxId, Result, Secret, SessionRow, StreamId, Tx},
 };
 
 /// A session on its connection, as the transaction left it.
@@ -39,30 +41,30 @@ struct Request {
     background: bool,
     outbox: Bytes,
     position: Position,
-    /// Of the database as read before; the transaction decides whether it still holds.
-    epoch: Bytes,
+    /// What the password was verified against; `None`: it was not a password.
+    verified: Option<Secret>,
+    /// The token that proved who it is; one of a background session is good for the next one, too.
+    token: Option<Bytes>,
+    epoch: Arc<Epoch>,
     /// Becomes the epoch if the client proves that this database is older than what it has seen.
     next_epoch: [u8; 16],
     now_ms: i64,
 }
 
 impl Request {
-    async fn new(
-        node: &Node,
-        account: &Account,
-        device: &Device,
-        position: Option<Position>,
-    ) -> Result<Self> {
-        Ok(Self {
+    fn new(node: &Node, account: &Account, device: &Device, position: Option<Position>) -> Self {
+        Self {
             account: account.id,
             name: account.name.clone(),
             background: false,
             outbox: device.outbox.clone(),
             position: position.unwrap_or_default(),
-            epoch: node.reader.run(|store| store.epoch()).await?,
+            verified: None,
+            token: None,
+            epoch: node.epoch.clone(),
             next_epoch: random(&*node.world),
             now_ms: node.world.now_ms(),
-        })
+        }
     }
 }
 
@@ -74,8 +76,12 @@ pub(crate) async fn open(
     login: &Login,
     device: &Device,
 ) -> Answered<LoggedIn> {
-    let mut request = Request::new(node, account, device, login.position.clone()).await?;
+    let mut request = Request::new(node, account, device, login.position.clone());
     request.background = login.background;
+    if let Some(Proof::Token(token)) = &login.proof {
+        request.token = Some(token.clone());
+    }
+    request.verified = matches!(login.proof, Some(Proof::Password(_))).then(|| account.password.clone());
     let token: [u8; 32] = random(&*node.world);
     let mut gone = broken_sessions(node, account.id);
     let mut probed = false;
@@ -84,13 +90,16 @@ pub(crate) async fn open(
         let (most, token_hash) = (node.policy.sessions_per_user as usize, sha256(&token));
         let claimed = node.writer.run(move |tx| claim(tx, &request, token_hash, most, &may_replace)).await?;
         match claimed {
-            Some(mut logged_in) => {
-                logged_in.opened.token = Bytes::copy_from_slice(&token);
+            Claim::Opened(mut logged_in) => {
+                if logged_in.opened.token.is_empty() {
+                    logged_in.opened.token = Bytes::copy_from_slice(&token);
+                }
                 logged_in.opened.welcome.clone_from(&node.policy.welcome);
-                return Ok(complete(node, logged_in).await?);
+                return Ok(complete(node, *logged_in).await?);
             }
-            None if probed => return Err(Reason::InUse.into()),
-            None => {
+            Claim::Outdated => return Err(Reason::WrongPassword.into()),
+            Claim::InUse if probed => return Err(Reason::InUse.into()),
+            Claim::InUse => {
                 gone = unresponsive_sessions(node, account.id).await;
                 probed = true;
             }
@@ -121,25 +130,58 @@ async fn unresponsive_sessions(node: &Node, account: AccountId) -> Vec<Place> {
     gone
 }
 
-/// Takes a place, replacing `may_replace` as far as needed; `None` if all are taken.
+/// What a transaction that claims a place comes to.
+enum Claim {
+    Opened(Box<LoggedIn>),
+    /// All places are taken.
+    InUse,
+    /// The password was changed while it was being verified.
+    Outdated,
+}
+
+/// Background sessions that an account may have; the oldest makes room.
+const BACKGROUND_MAX: usize = 32;
+
+/// Takes a place, replacing `may_replace` as far as needed.
 fn claim(
     tx: &mut dyn Tx,
     request: &Request,
     token_hash: [u8; 32],
     most: usize,
     may_replace: &[Place],
-) -> Result<Option<LoggedIn>> {
+) -> Result<Claim> {
+    if let Some(verified) = &request.verified
+        && tx.account(request.account)?.is_none_or(|account| account.password != *verified)
+    {
+        return Ok(Claim::Outdated);
+    }
+    if let Some(token) = request.token.as_ref().filter(|_| request.background) {
+        let row = tx.session_by_token(&sha256(token))?.filter(|row| row.background && row.ended.is_none());
+        if let Some(row) = row {
+            let mut logged_in = start(tx, request, row, Vec::new(), false)?;
+            logged_in.opened.token = token.clone();
+            return Ok(Claim::Opened(Box::new(logged_in)));
+        }
+    }
     let mut replaced = Vec::new();
-    if !request.background {
-        let mut taken = tx.sessions_of(request.account)?;
-        taken.retain(|row| !row.background);
+    let mut taken = tx.sessions_of(request.account)?;
+    taken.retain(|row| row.background == request.background);
+    if request.background {
+        // Nothing stands behind a background session but its row.
+        taken.sort_by_key(|row| (row.used_ms, row.id));
+        let excess = (taken.len() + 1).saturating_sub(BACKGROUND_MAX);
+        for mut row in taken.drain(..excess) {
+            row.used_ms = 0;
+            end(tx, row, Ended::Replaced)?;
+        }
+    } else {
         // Offline ones go first, then the broken, oldest first; a live one never.
         taken.sort_by_key(|row| (row.online, row.id));
         let excess = (taken.len() + 1).saturating_sub(most);
         // A resume that came first has another generation, and wins.
         taken.retain(|row| !row.online || may_replace.contains(&place(row)));
         if taken.len() < excess {
-            return Ok(None);
+            return Ok(Claim::InUse);
         }
         for row in taken.drain(..excess) {
             replaced.push(place(&row));
@@ -153,7 +195,8 @@ fn claim(
         now_ms: request.now_ms,
     };
     let row = tx.add_session(&new)?;
-    start(tx, request, row, replaced, false).map(Some)
+    let logged_in = start(tx, request, row, replaced, false)?;
+    Ok(Claim::Opened(Box::new(logged_in)))
 }
 
 fn place(row: &SessionRow) -> Place {
@@ -179,12 +222,16 @@ fn start(
     let told = &request.position;
     let inbox_head = tx.head(StreamId::Inbox(account))?;
     let broadcast_head = tx.head(StreamId::Broadcast)?;
-    let mut epoch = request.epoch.clone();
-    let same_history = told.epoch == epoch;
-    if same_history && (told.inbox > inbox_head || resumed && told.broadcast > broadcast_head) {
-        tracing::warn!("a client has seen more than this database holds: it was restored from an older copy");
-        epoch = Bytes::copy_from_slice(&request.next_epoch);
-        tx.set_epoch(&epoch)?;
+    let same_history = told.epoch == request.epoch.get();
+    let ahead = told.inbox > inbox_head || resumed && told.broadcast > broadcast_head;
+    if same_history && ahead {
+        if request.epoch.may_renew() {
+            tracing::warn!(
+                "a client has seen more than this database holds: it was restored from an older copy"
+            );
+            request.epoch.renew(Bytes::copy_from_slice(&request.next_epoch));
+            tx.set_epoch(&request.next_epoch)?;
+        }
     } else if same_history && !request.background {
         tx.set_cursor(account, told.inbox)?;
         row.broadcast_floor = match resumed {
@@ -199,7 +246,7 @@ fn start(
     tx.save_session(&row)?;
     let opened = Opened {
         name: request.name.clone(),
-        epoch,
+        epoch: request.epoch.get(),
         inbox,
         broadcast: row.broadcast_floor,
         inbox_head,
@@ -225,7 +272,7 @@ pub(crate) async fn resume(node: &Node, greeted: &Greeted, resume: Resume) -> An
     let key = Name::parse(&resume.name).map_err(|_| Reason::UnknownToken)?.key().to_owned();
     let found = node.reader.run(move |store| store.account_by_key(&key)).await?;
     let account = found.ok_or(Reason::UnknownToken)?;
-    let request = Request::new(node, &account, &device, resume.position).await?;
+    let request = Request::new(node, &account, &device, resume.position);
     let token_hash = sha256(&resume.token);
     let taken_up = node.writer.run(move |tx| take_up(tx, &request, &token_hash)).await?;
     tracing::info!(user = %account.name, "resumed");

@@ -77,13 +77,23 @@ async fn registrable(node: &Node, name: &Name) -> Result<std::result::Result<(),
 
 /// Logs in with a password or a token, registering the name where that is asked.
 pub(crate) async fn login(node: &Node, greeted: &Greeted, login: Login) -> Answered<LoggedIn> {
+    let name = login.name.clone();
+    let answered = try_login(node, greeted, login).await;
+    if let Err(Refusal::Reply(reason, _)) = &answered {
+        let user = hobnob_protocol::text::visible_line(&name);
+        tracing::warn!(?user, ?reason, "a login was refused");
+    }
+    answered
+}
+
+async fn try_login(node: &Node, greeted: &Greeted, login: Login) -> Answered<LoggedIn> {
     let device = login.device.clone().unwrap_or_default();
     check_device(node, greeted, &login.name, &device)?;
     let (account, failed_logins) = match &login.proof {
         Some(Proof::Password(password)) => {
             by_password(node, greeted.source, &login, &device, password).await?
         }
-        Some(Proof::Token(token)) => (by_token(node, token).await?, 0),
+        Some(Proof::Token(token)) => (by_token(node, &login.name, token, device.key.clone()).await?, 0),
         None => return Err(Reason::WrongPassword.into()),
     };
     let mut logged_in = claim::open(node, &account, &login, &device).await?;
@@ -121,13 +131,12 @@ async fn by_password(
         let name = name.map_err(|error| Refusal::Reply(Reason::NameRefused, error.to_string()))?;
         return Ok((register(node, source, name, password, device.key.clone()).await?, 0));
     }
-    if !node.throttle.allows(source, Attempt::FailedLogin) {
+    // Asked for every name, so that the time does not tell which exist.
+    let id = found.as_ref().map_or(AccountId(0), |account| account.id);
+    let known = device_known(node, id, device.key.clone()).await?;
+    if !known && !node.throttle.allows(source, Attempt::FailedLogin) {
         return Err(throttled());
     }
-    let known = match &found {
-        Some(account) => device_known(node, account.id, device.key.clone()).await?,
-        None => false,
-    };
     let class = if known { device.key.clone() } else { Bytes::new() };
     let _turn = node.gate.enter(&key, &class).await;
     check_not_locked(node, &key, &class).await?;
@@ -194,10 +203,9 @@ async fn fail(
     let failures = counted.await?;
     let name = hobnob_protocol::text::visible_line(&name).into_owned();
     if failures.count >= lockout::FAILURES_MAX {
-        tracing::warn!(user = %name, "blocked after {} failed logins", failures.count);
+        tracing::warn!(user = ?name, "blocked after {} failed logins", failures.count);
         return Ok(Reason::LockedNow.into());
     }
-    tracing::warn!(user = %name, failures = failures.count, "wrong password");
     Ok(Reason::WrongPassword.into())
 }
 
@@ -253,16 +261,20 @@ pub(crate) fn check_new_password(password: &str) -> std::result::Result<(), &'st
     }
 }
 
-async fn by_token(node: &Node, token: &Bytes) -> Answered<Account> {
+async fn by_token(node: &Node, name: &str, token: &Bytes, device: Bytes) -> Answered<Account> {
+    let key = Name::parse(name).map_err(|_| Reason::UnknownToken)?.key().to_owned();
     let (hash, now) = (sha256(token), node.world.now_ms());
     let row = node.writer.run(move |tx| {
         let Some(mut row) = tx.session_by_token(&hash)? else { return Ok(Err(Reason::UnknownToken)) };
         if let Err(reason) = usable(&row, now) {
             return Ok(Err(reason));
         }
+        let account = tx.account_by_key(&key)?.filter(|account| account.id == row.account);
+        let Some(account) = account else { return Ok(Err(Reason::UnknownToken)) };
         row.used_ms = now;
         tx.save_session(&row)?;
-        Ok(tx.account(row.account)?.ok_or(Reason::UnknownToken))
+        tx.add_device(account.id, &device, now)?;
+        Ok(Ok(account))
     });
     Ok(row.await??)
 }
@@ -274,7 +286,8 @@ pub(crate) fn usable(row: &SessionRow, now_ms: i64) -> std::result::Result<(), R
         Some(Ended::TimedOut) => Err(Reason::TimedOut),
         Some(Ended::Replaced) => Err(Reason::Replaced),
         Some(Ended::PasswordChanged) => Err(Reason::PasswordChanged),
-        None if row.used_ms.saturating_add(lifetime_ms) < now_ms => Err(Reason::UnknownToken),
+        // A session that is online uses its token all the time.
+        None if !row.online && row.used_ms.saturating_add(lifetime_ms) < now_ms => Err(Reason::UnknownToken),
         None => Ok(()),
     }
 }

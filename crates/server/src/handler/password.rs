@@ -27,7 +27,11 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
     let id = place.account;
     let account = node.reader.run(move |store| store.account(id)).await?;
     let Some(account) = account else { return Ok(refused(Reason::Internal, "The account is gone")) };
-    // Guesses at a terminal left alone count like those at the login, in the class of this device.
+    // Guesses at a terminal left alone count like those at the login: in the class of this device if it has
+    // logged in with the password before, else among the strangers.
+    let key_of_device = device.clone();
+    let known = node.writer.run(move |tx| tx.device_known(id, &key_of_device)).await?;
+    let device = if known { device } else { Bytes::new() };
     let key = hobnob_protocol::name::Name::parse(&account.name)
         .map_or_else(|_| account.name.clone(), |name| name.key().to_owned());
     let _turn = node.gate.enter(&key, &device).await;
@@ -39,6 +43,7 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
     if !node.passwords.verify(request.old_password, Some(account.password)).await {
         let block_ms = i64::try_from(node.policy.block_duration.as_millis()).unwrap_or(i64::MAX);
         let failures = lockout::fail(failures, now, block_ms);
+        tracing::warn!(user = %account.name, failures = failures.count, "wrong password at a password change");
         node.writer.run(move |tx| tx.set_failures(&key, &device, failures, now)).await?;
         return Ok(refused(Reason::WrongPassword, "Wrong password"));
     }

@@ -1,5 +1,7 @@
 //! Who is there, and what happens when somebody leaves.
 
+use std::collections::BTreeSet;
+
 use hobnob_protocol::{
     close::Close,
     v1::{Names, refused::Reason, reply::Body},
@@ -27,10 +29,10 @@ pub(crate) async fn who_else_since(node: &Node, caller: AccountId, seconds: u64)
     let here = node.hub.who_else(caller);
     let left = node.reader.run(move |store| {
         let mut seen = store.seen_since(since_ms)?;
-        let blockers = store.blockers_of(caller)?;
-        seen.retain(|id| {
-            *id != caller && !blockers.contains(id) && !here.iter().any(|(other, _)| other == id)
-        });
+        let mut passed_over: BTreeSet<_> = store.blockers_of(caller)?.into_iter().collect();
+        passed_over.insert(caller);
+        passed_over.extend(here.iter().map(|(id, _)| *id));
+        seen.retain(|id| !passed_over.contains(id));
         let mut names = store.names(&seen)?;
         names.extend(here.into_iter().map(|(_, name)| name));
         names.sort_unstable();
@@ -95,6 +97,7 @@ pub(crate) async fn expire(node: &Node, expiry: Expiry) -> Result<()> {
                 return Ok(());
             }
             row.online = false;
+            row.used_ms = now;
             // Broadcasts from here on are not for it. A hole that it has not passed yet only grows.
             let passed = matches!(row.broadcast_hole, Some((_, Some(to))) if to <= row.broadcast_floor);
             let open = row.broadcast_hole.filter(|_| !passed);

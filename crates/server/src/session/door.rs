@@ -36,6 +36,14 @@ pub(super) struct Entered {
 /// Why the connection ends here; `None`: it is gone already.
 type Ended = Option<Close>;
 
+/// What ends a wait for the client. A request that was taken is always carried through: a login that was
+/// dropped half-way would leave a session that nobody is at.
+struct Patience<'a> {
+    node: &'a Node,
+    waiting: &'a Waiting,
+    deadline: Instant,
+}
+
 /// Talks until somebody is logged in.
 pub(super) async fn enter<L: Link>(
     node: &Node,
@@ -43,30 +51,15 @@ pub(super) async fn enter<L: Link>(
     source: Source,
     waiting: &Waiting,
 ) -> Result<Entered, Ended> {
-    let deadline = Instant::now() + LOGIN_TIMEOUT;
-    let talk = async {
-        match timeout_at(deadline, talk(node, wire, source)).await {
-            Ok(result) => result,
-            Err(_) => Err(Some(Close::LoginTimeout)),
-        }
-    };
-    tokio::select! {
-        biased;
-        () = node.shutdown.cancelled() => Err(Some(Close::GoingAway)),
-        () = waiting.evicted.cancelled() => Err(Some(Close::TooMany)),
-        entered = talk => entered,
-    }
-}
-
-async fn talk<L: Link>(node: &Node, wire: &mut Wire<L>, source: Source) -> Result<Entered, Ended> {
-    let (id, hello) = match next(wire).await? {
+    let patience = Patience { node, waiting, deadline: Instant::now() + LOGIN_TIMEOUT };
+    let (id, hello) = match next(wire, &patience).await? {
         (id, Some(Request::Hello(hello))) => (id, hello),
         _ => return Err(Some(Close::BadFrame)),
     };
     let greeted = Greeted { source, nonce: random(&*node.world) };
     reply(wire, id, greet(node, &greeted, &hello)?).await?;
     for _ in 1..LOGIN_FRAMES_MAX {
-        let (id, request) = next(wire).await?;
+        let (id, request) = next(wire, &patience).await?;
         let body = match request {
             Some(Request::Lookup(lookup)) => look_up(node, lookup).await,
             Some(Request::Login(login)) => {
@@ -123,9 +116,15 @@ fn answer(result: Answered<LoggedIn>) -> Result<Result<LoggedIn, Reply>, Ended> 
     }
 }
 
-async fn next<L: Link>(wire: &mut Wire<L>) -> Result<(u64, Option<Request>), Ended> {
+async fn next<L: Link>(wire: &mut Wire<L>, patience: &Patience<'_>) -> Result<(u64, Option<Request>), Ended> {
     loop {
-        match wire.recv(LOGIN_FRAME_BYTES_MAX).await {
+        let input = tokio::select! {
+            biased;
+            () = patience.node.shutdown.cancelled() => return Err(Some(Close::GoingAway)),
+            () = patience.waiting.evicted.cancelled() => return Err(Some(Close::TooMany)),
+            input = timeout_at(patience.deadline, wire.recv(LOGIN_FRAME_BYTES_MAX)) => input,
+        };
+        match input.map_err(|_| Some(Close::LoginTimeout))? {
             Input::Frame(frame) => return Ok((frame.id, frame.body)),
             Input::Alive => {}
             Input::Bad(close) => return Err(Some(close)),

@@ -58,8 +58,10 @@ pub(crate) struct Live<L> {
     pub(crate) acks_in: mpsc::Sender<Ack>,
     acks: mpsc::Receiver<Ack>,
     in_flight: usize,
-    /// A request that waits until all submits before it are answered.
+    /// A request that waits until all submits before it are answered, or until stored messages are pushed.
     held: Option<ClientFrame>,
+    /// Stored messages are pushed; they come before anything that is asked for.
+    greeted: bool,
     pub(crate) sends: Bucket,
     pub(crate) broadcasts: Bucket,
     /// Nothing is read before this.
@@ -131,6 +133,7 @@ impl<L: Link> Live<L> {
             blocks,
             inbox: Sent(logged_in.opened.inbox),
             broadcast: Sent(logged_in.opened.broadcast),
+            broadcast_floor: logged_in.opened.broadcast,
             hole: logged_in.hole,
             shared: shared.clone(),
         };
@@ -147,6 +150,7 @@ impl<L: Link> Live<L> {
             acks,
             in_flight: 0,
             held: None,
+            greeted: false,
             sends: Bucket::new(limits.send_rate, limits.send_burst, now),
             broadcasts: Bucket::new(limits.broadcast_rate, limits.broadcast_burst, now),
             read_at: now,
@@ -183,15 +187,17 @@ impl<L: Link> Live<L> {
     }
 
     pub(super) async fn close(&mut self, close: Close) {
-        // The last answers go out with it, if the client takes them.
-        let _ = self.wire.flush().await;
         self.wire.close(close).await;
     }
 
-    async fn end(&mut self, ended: Ended) {
-        if let Err(error) = presence::end(&self.node, self.place, ended).await {
+    /// Ends the session; if that cannot be written now, upkeep goes on trying. Says whether it was.
+    async fn end(&mut self, ended: Ended) -> bool {
+        let result = presence::end(&self.node, self.place, ended).await;
+        if let Err(error) = &result {
             tracing::error!(%error, "a session could not be ended");
+            self.node.hub.broken(self.place, Instant::now(), Some(ended));
         }
+        result.is_ok()
     }
 
     /// The connection ends, the session does not: it counts as online for a while.
@@ -213,14 +219,50 @@ impl<L: Link> Live<L> {
         self.wire.flush().await?;
         self.push.begin();
         if !self.background {
-            // Stored messages come before anything that is asked for.
-            self.push.catch_up(&self.node, &mut self.wire).await?;
+            self.confirm().await?;
         }
         loop {
-            self.step().await?;
+            if self.push.is_behind() && !self.background {
+                self.catch_up().await?;
+            } else {
+                self.greeted = true;
+                self.step().await?;
+            }
             self.drain_queues().await?;
             self.wire.flush().await?;
         }
+    }
+
+    /// Looks once more, now that the hub knows the session: whatever ended it or added a block while it was
+    /// on its way there did not find it.
+    async fn confirm(&mut self) -> Step {
+        let Place { account, session, generation } = self.place;
+        let internal = |_| Stop::Break(Close::Internal);
+        let row = self.node.writer.run(move |tx| tx.session(session)).await.map_err(internal)?;
+        match row {
+            Some(row) if row.ended.is_none() && row.generation == generation => {}
+            _ => return Err(Stop::Kicked(Close::Replaced)),
+        }
+        let blocked = self.node.reader.run(move |store| store.blocks_of(account)).await.map_err(internal)?;
+        self.node.hub.add_blocks(account, &blocked);
+        self.shared.behind.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Pushes a page of what waits in the store, between two looks at everything else.
+    async fn catch_up(&mut self) -> Step {
+        if self.node.shutdown.is_cancelled() {
+            return self.drain().await;
+        }
+        if self.next_deadline() <= Instant::now() {
+            self.tick().await?;
+        }
+        Ok(self.push.catch_up(&self.node, &mut self.wire).await?)
+    }
+
+    /// Whether the session takes frames. It does not while it has more than it can work off itself.
+    fn reads(&self) -> bool {
+        self.held.is_none() && self.in_flight < IN_FLIGHT_MAX && self.read_at <= Instant::now()
     }
 
     /// Waits for one thing and deals with it.
@@ -255,14 +297,17 @@ impl<L: Link> Live<L> {
             self.mail(mail).await?;
         }
         for _ in 0..TURN {
-            if self.held.is_some() || self.in_flight >= IN_FLIGHT_MAX || self.read_at > Instant::now() {
+            if !self.reads() {
                 break;
             }
             let Some(input) = self.wire.recv(FRAME_BYTES_MAX).now_or_never() else { break };
             self.input(input).await?;
         }
-        if self.shared.behind.load(Ordering::Acquire) && !self.background {
-            self.push.catch_up(&self.node, &mut self.wire).await?;
+        if self.greeted
+            && self.in_flight == 0
+            && let Some(frame) = self.held.take()
+        {
+            self.frame(frame).await?;
         }
         Ok(())
     }
@@ -284,7 +329,7 @@ impl<L: Link> Live<L> {
     }
 
     async fn frame(&mut self, frame: ClientFrame) -> Step {
-        if dispatch::must_wait(&frame) && self.in_flight > 0 {
+        if !self.greeted || dispatch::must_wait(&frame) && self.in_flight > 0 {
             self.held = Some(frame);
             return Ok(());
         }
@@ -296,13 +341,7 @@ impl<L: Link> Live<L> {
 
     async fn ack(&mut self, ack: Ack) -> Step {
         self.in_flight -= 1;
-        self.wire.reply(ack.id, Reply::Submitted(ack.submitted)).await?;
-        if self.in_flight == 0
-            && let Some(frame) = self.held.take()
-        {
-            self.frame(frame).await?;
-        }
-        Ok(())
+        Ok(self.wire.reply(ack.id, Reply::Submitted(ack.submitted)).await?)
     }
 
     async fn mail(&mut self, mail: Mail) -> Step {
@@ -313,6 +352,8 @@ impl<L: Link> Live<L> {
             }
             Mail::Frame(frame) => self.wire.send_encoded(frame).await?,
             Mail::LookAgain => {}
+            // While the session itself does not read, an answer could not be seen; its writes go through.
+            Mail::Probe(probe) if !self.reads() => drop(probe.send(())),
             Mail::Probe(probe) => {
                 self.probes.push(probe);
                 self.wire.ping().await?;
@@ -354,9 +395,8 @@ impl<L: Link> Live<L> {
             return Err(Stop::Over(Ended::TimedOut, Close::Idle));
         }
         // While the session itself does not read, silence is not the client's fault.
-        let reads = self.held.is_none() && self.in_flight < IN_FLIGHT_MAX && self.read_at <= now;
         if self.pinged.is_some_and(|at| at + PONG_TIMEOUT <= now) {
-            if reads {
+            if self.reads() {
                 return Err(Stop::Break(Close::Unresponsive));
             }
             self.pinged = Some(now);
@@ -399,7 +439,9 @@ impl<L: Link> Live<L> {
 
     /// Ends the session after its last reply.
     pub(crate) async fn log_out(&mut self, id: u64) -> Stop {
-        self.end(Ended::LoggedOut).await;
+        if !self.end(Ended::LoggedOut).await {
+            return Stop::Kicked(Close::Internal);
+        }
         match self.wire.reply(id, Reply::Done(hobnob_protocol::v1::Done {})).await {
             Ok(()) => Stop::Kicked(Close::LoggedOut),
             Err(Gone) => Stop::Gone,

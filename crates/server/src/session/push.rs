@@ -23,6 +23,8 @@ pub(super) struct Push {
     pub(super) blocks: Arc<Blocks>,
     pub(super) inbox: Sent,
     pub(super) broadcast: Sent,
+    /// Broadcast entries up to here are from before the session.
+    pub(super) broadcast_floor: u64,
     /// Broadcast entries `from+1..=to` were sent while the session was offline.
     pub(super) hole: Option<(u64, u64)>,
     pub(super) shared: Arc<Shared>,
@@ -90,12 +92,18 @@ impl Push {
 
     /// Starts a stream over from `after`, as the client asks.
     pub(super) fn rewind(&mut self, stream: StreamId, after: u64) {
-        let sent = self.sent(stream).0.min(after);
+        let floor = if stream == StreamId::Broadcast { self.broadcast_floor } else { 0 };
+        let sent = self.sent(stream).0.min(after.max(floor));
         self.note(stream, sent);
         self.shared.behind.store(true, Ordering::Release);
     }
 
-    /// Reads both streams from the store until nothing is missing, at the pace of the connection.
+    /// Whether something is missing that the store has.
+    pub(super) fn is_behind(&self) -> bool {
+        self.shared.behind.load(Ordering::Acquire)
+    }
+
+    /// Reads one page of what is missing from the store, at the pace of the connection.
     pub(super) async fn catch_up<L: Link>(
         &mut self,
         node: &Node,
@@ -103,8 +111,9 @@ impl Push {
     ) -> Result<(), PushError> {
         // What arrives from now on marks anew.
         self.shared.behind.store(false, Ordering::Release);
-        for stream in [StreamId::Inbox(self.account), StreamId::Broadcast] {
-            while self.page(node, wire, stream).await? {}
+        let inbox = StreamId::Inbox(self.account);
+        if self.page(node, wire, inbox).await? || self.page(node, wire, StreamId::Broadcast).await? {
+            self.shared.behind.store(true, Ordering::Release);
         }
         Ok(())
     }

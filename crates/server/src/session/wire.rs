@@ -93,7 +93,12 @@ impl<L: Link> Wire<L> {
 
     /// Says why it ends; a client that does not even take that is left to itself soon.
     pub(crate) async fn close(&mut self, close: Close) {
-        let _ = timeout(CLOSE_TIMEOUT, self.link.close(close)).await;
+        let close = async {
+            // The last answers go out with it, if the client takes them.
+            let _ = self.flush().await;
+            self.link.close(close).await;
+        };
+        let _ = timeout(CLOSE_TIMEOUT, close).await;
     }
 }
 

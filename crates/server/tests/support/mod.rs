@@ -15,7 +15,7 @@ use hobnob_server::{
     config::Policy,
     hub::Hub,
     link::{Gone, Incoming, Link},
-    node::{Boxed, Node, Passwords, World},
+    node::{Boxed, Epoch, Node, Passwords, World},
     reader::Reader,
     session,
     store::{Secret, memory::MemoryStore},
@@ -115,6 +115,7 @@ impl TestServer {
             passwords: Arc::new(PlainPasswords),
             throttle: Default::default(),
             gate: Default::default(),
+            epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
             world: Arc::new(PausedWorld { start: tokio::time::Instant::now(), drawn: AtomicI64::new(0) }),
             shutdown: CancellationToken::new(),
         });
@@ -258,6 +259,16 @@ impl Connection {
             key: Bytes::copy_from_slice(key.public_key().as_ref()),
             signature: Bytes::copy_from_slice(key.sign(&challenge).as_ref()),
             outbox: Bytes::copy_from_slice(&seed[..16]),
+        }
+    }
+
+    /// A device that nobody has seen.
+    pub fn fresh_device(&self, name: &str, seed: u8) -> v1::Device {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        v1::Device {
+            key: Bytes::copy_from_slice(key.public_key().as_ref()),
+            signature: Bytes::copy_from_slice(key.sign(&self.challenge(name)).as_ref()),
+            ..self.device(name)
         }
     }
 
