@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// Largest text of a message, in bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
-/// Largest frame after login, in bytes.
+/// Largest frame from a client after login, in bytes.
 pub const FRAME_BYTES_MAX: usize = 128 * 1024;
+/// Largest frame from a server, in bytes: a list of everyone online is one answer.
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Largest frame before login, in bytes.
 pub const LOGIN_FRAME_BYTES_MAX: usize = 16 * 1024;
 /// Most frames before login on one connection.

@@ -1,7 +1,7 @@
 //! Argon2id in a bounded pool: as many at a time as there are cores, so that a storm of logins leaves room for
 //! messages.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -24,18 +24,16 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-/// What a hash is made in. Kept, since an allocator may keep what a thread gives back from all others.
-type Memory = Vec<Block>;
+/// Room for so many blocks of a KiB is asked for: more than glibc ever keeps (32 MiB), so that what a hash was made in
+/// goes back to the system at once, instead of staying with each thread that ever hashed. Only what is used of it
+/// is real memory.
+const BLOCKS_RESERVED: usize = 33 * 1024;
 
 /// Hashes a password on the calling thread; takes some ten milliseconds.
 #[must_use]
 pub fn hash(password: &str) -> Secret {
-    hash_in(&mut Memory::new(), password)
-}
-
-fn hash_in(memory: &mut Memory, password: &str) -> Secret {
     let (argon2, salt) = (argon2(), random::<16>(&RealWorld::default()));
-    let output = output(memory, &argon2, password, &salt).expect("a bounded password can be hashed");
+    let output = output(&argon2, password, &salt).expect("a bounded password can be hashed");
     let hash = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
@@ -46,7 +44,7 @@ fn hash_in(memory: &mut Memory, password: &str) -> Secret {
     Secret(hash.to_string())
 }
 
-fn verify(memory: &mut Memory, password: &str, hash: &Secret) -> bool {
+fn verify(password: &str, hash: &Secret) -> bool {
     let expected = || {
         let parsed = PasswordHash::new(&hash.0).ok()?;
         let version = parsed.version.map_or(Ok(Version::V0x13), Version::try_from).ok()?;
@@ -56,23 +54,22 @@ fn verify(memory: &mut Memory, password: &str, hash: &Secret) -> bool {
     };
     let Some((argon2, salt, expected)) = expected() else { return false };
     // The comparison takes as long wherever they differ.
-    output(memory, &argon2, password, &salt) == Some(expected)
+    output(&argon2, password, &salt) == Some(expected)
 }
 
-fn output(memory: &mut Memory, argon2: &Argon2<'_>, password: &str, salt: &[u8]) -> Option<Output> {
+fn output(argon2: &Argon2<'_>, password: &str, salt: &[u8]) -> Option<Output> {
     let params = argon2.params();
-    memory.resize(params.block_count().max(memory.len()), Block::default());
+    let mut memory = Vec::with_capacity(BLOCKS_RESERVED);
+    memory.resize(params.block_count(), Block::default());
     let mut bytes = [0; Output::MAX_LENGTH];
     let out = bytes.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN))?;
-    argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, memory).ok()?;
+    argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, &mut memory).ok()?;
     Output::new(out).ok()
 }
 
 /// The pool.
 pub struct Argon2Pool {
     turns: Arc<Semaphore>,
-    /// As many as there are turns, once all were taken.
-    memories: Arc<Mutex<Vec<Memory>>>,
     /// A hash of no account, so that an unknown name takes as long as a known one.
     decoy: Secret,
 }
@@ -82,19 +79,14 @@ impl Argon2Pool {
     #[must_use]
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { turns: Arc::new(Semaphore::new(cores)), memories: Arc::default(), decoy: hash("") }
+        Self { turns: Arc::new(Semaphore::new(cores)), decoy: hash("") }
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> T {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let turn = self.turns.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let memories = self.memories.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let memories = || memories.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut memory = memories().pop().unwrap_or_default();
-            let result = work(&mut memory);
-            memories().push(memory);
-            result
+            work()
         });
         task.await.expect("hashing does not panic")
     }
@@ -108,13 +100,13 @@ impl Default for Argon2Pool {
 
 impl Passwords for Argon2Pool {
     fn hash(&self, password: String) -> Boxed<'_, Secret> {
-        Box::pin(self.run(move |memory| hash_in(memory, &password)))
+        Box::pin(self.run(move || hash(&password)))
     }
 
     fn verify(&self, password: String, hash: Option<Secret>) -> Boxed<'_, bool> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.clone());
-        Box::pin(self.run(move |memory| verify(memory, &password, &hash) && known))
+        Box::pin(self.run(move || verify(&password, &hash) && known))
     }
 }
 

@@ -10,6 +10,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming as RequestBody,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    upgrade::{OnUpgrade, Parts},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -39,7 +40,8 @@ use crate::{
 pub(crate) type Io = Either<TlsStream<TcpStream>, TcpStream>;
 
 /// Read and write buffer of a connection: most of what an idle one costs.
-const BUFFER_BYTES: usize = 4096;
+const READ_BUFFER_BYTES: usize = 1024;
+const WRITE_BUFFER_BYTES: usize = 4096;
 
 /// One HTTP connection.
 pub(crate) struct Web {
@@ -97,18 +99,26 @@ impl Web {
         let upgraded = hyper::upgrade::on(&mut request);
         self.sessions.spawn(async move {
             // An upgrade that comes to nothing is a connection that is gone.
-            let Ok(Ok(parts)) = upgraded.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Io>>) else {
-                return;
-            };
-            let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-            let socket = WebSocketStream::from_partially_read(io, read, Role::Server, Some(config())).await;
-            session::serve(node, WebSocketLink { socket: Box::new(socket) }, address, waiting).await;
+            let Some(socket) = web_socket(upgraded).await else { return };
+            session::serve(node, WebSocketLink { socket }, address, waiting).await;
         });
         let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
         let response = response.header(UPGRADE, "websocket").header(CONNECTION, "Upgrade");
         let response = response.header(SEC_WEBSOCKET_ACCEPT, accept).body(Full::default());
         response.unwrap_or_else(|_| text(StatusCode::BAD_REQUEST, "bad key\n"))
     }
+}
+
+/// The connection as a WebSocket. HTTP's buffers end here, so that no session holds them.
+async fn web_socket(upgraded: OnUpgrade) -> Option<Box<WebSocketStream<Io>>> {
+    let Parts { io, read_buf, .. } = upgraded.await.ok()?.downcast::<TokioIo<Io>>().ok()?;
+    let socket = WebSocketStream::from_partially_read(
+        io.into_inner(),
+        read_buf.to_vec(),
+        Role::Server,
+        Some(config()),
+    );
+    Some(Box::new(socket.await))
 }
 
 fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
@@ -119,9 +129,9 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
 
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        .max_write_buffer_size(limits::OUT_BYTES_MAX + limits::FRAME_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(limits::OUT_BYTES_MAX + limits::ANSWER_BYTES_MAX)
         .max_message_size(Some(limits::FRAME_BYTES_MAX))
         .max_frame_size(Some(limits::FRAME_BYTES_MAX))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hobnob_protocol::{
     close::Close,
+    limits::ANSWER_BYTES_MAX,
     v1::{Names, refused::Reason, reply::Body},
 };
 
@@ -19,6 +20,19 @@ use crate::{
 pub(crate) fn who_else(node: &Node, caller: AccountId) -> Body {
     let mut names: Vec<_> = node.hub.who_else(caller).into_iter().map(|(_, name)| name).collect();
     names.sort_unstable();
+    list(names)
+}
+
+/// An answer that fits into a frame, whoever may be there.
+fn list(mut names: Vec<String>) -> Body {
+    let mut bytes = 1024;
+    let fit = names.iter().take_while(|name| {
+        // Tag and length take less than eight bytes.
+        bytes += name.len() + 8;
+        bytes <= ANSWER_BYTES_MAX
+    });
+    let fit = fit.count();
+    names.truncate(fit);
     Body::Names(Names { names })
 }
 
@@ -39,7 +53,7 @@ pub(crate) async fn who_else_since(node: &Node, caller: AccountId, seconds: u64)
         Ok(names)
     });
     match left.await {
-        Ok(names) => Body::Names(Names { names }),
+        Ok(names) => list(names),
         Err(error) => internal(&error),
     }
 }
@@ -48,7 +62,7 @@ pub(crate) async fn who_else_since(node: &Node, caller: AccountId, seconds: u64)
 pub(crate) async fn list_blocks(node: &Node, caller: AccountId) -> Body {
     let names = node.reader.run(move |store| store.names(&store.blocks_of(caller)?));
     match names.await {
-        Ok(names) => Body::Names(Names { names }),
+        Ok(names) => list(names),
         Err(error) => internal(&error),
     }
 }
