@@ -465,3 +465,24 @@ async fn guesses_at_a_password_change_count_whatever_the_device() {
     assert_eq!(texts[2], "Wrong password");
     assert_eq!(texts[3], "Too many wrong passwords. Please try again later");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_at_the_end_of_a_stream_is_told() {
+    let mut server = TestServer::new(Policy::default());
+    let (mut hans, _) = server.login("hans").await;
+    let (yoda, opened) = server.login("yoda").await;
+    hans.event().await;
+    drop(yoda);
+    assert_eq!(hans.event().await, presence("yoda", false));
+    hans.outcome(1, broadcast("while yoda was offline")).await;
+    hans.send(0, Body::Received(v1::Received { inbox: 0, broadcast: 1 })).await;
+    // Everyone who needs it has it, so it is removed.
+    hans.events.clear();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut yoda = server.connect();
+    yoda.hello().await;
+    let resume = yoda.resume_frame("yoda", &opened);
+    yoda.opened(resume).await;
+    let truncated = v1::Truncated { stream: v1::Stream::Broadcast as i32, from: 1, to: 1 };
+    assert_eq!(yoda.event().await, server_frame::Body::Truncated(truncated));
+}

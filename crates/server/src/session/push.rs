@@ -127,16 +127,20 @@ impl Push {
     ) -> Result<bool, PushError> {
         let after = self.sent(stream).0;
         let page = node.reader.run(move |store| {
+            // The head first: what is at or below it and is not found after that is gone.
+            let head = store.heads(&[stream])?.first().copied().unwrap_or(0);
             let entries = store.entries(stream, after, MAILBOX_FRAMES, OUT_BYTES_MAX)?;
             let senders: Vec<_> = entries.iter().map(|entry| entry.sender.unwrap_or(AccountId(0))).collect();
             let names = store.names(&senders)?;
-            Ok((entries, names))
+            Ok((head, entries, names))
         });
-        let (entries, names) = page.await.map_err(|error| {
+        let (head, entries, names) = page.await.map_err(|error| {
             tracing::error!(%error, "a stream could not be read");
             PushError::Store
         })?;
-        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(false) };
+        let Some(last) = entries.last().map(|entry| entry.seq) else {
+            return Ok(self.pass_over(wire, stream, head).await?);
+        };
         let mut skipped = None;
         for (entry, name) in entries.iter().zip(&names) {
             self.push_stored(wire, stream, entry, name, &mut skipped).await?;
@@ -147,6 +151,21 @@ impl Push {
         wire.flush().await?;
         self.note(stream, last);
         Ok(true)
+    }
+
+    /// The rest of a stream is gone, for example what was sent to all while only this session was offline.
+    async fn pass_over<L: Link>(
+        &mut self,
+        wire: &mut Wire<L>,
+        stream: StreamId,
+        head: u64,
+    ) -> Result<bool, Gone> {
+        let due = self.sent(stream).0 + 1;
+        if head >= due {
+            truncated(wire, stream, due, head).await?;
+            self.note(stream, head);
+        }
+        Ok(head >= due)
     }
 
     async fn push_stored<L: Link>(
