@@ -1,18 +1,17 @@
 //! The two ends of a session that its user holds.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hobnob_protocol::v1;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cursor::Marks;
 use crate::event::{Command, Event, Ticket};
-
-/// Commands of this process without an answer; `submit` waits when there are as many.
-pub(crate) const COMMANDS_MAX: usize = 256;
+use crate::places::Places;
 
 /// The session is over, or is being logged out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,8 +38,8 @@ pub(crate) struct Shared {
     name: String,
     /// Taken to give a ticket and queue its command in one step.
     queue: Mutex<Queue>,
-    /// Free places among the commands without an answer. The driver gives them back.
-    places: Arc<Semaphore>,
+    /// For the commands without an answer. The driver gives them back.
+    places: Arc<Places>,
     marks: Arc<Marks>,
     leave: CancellationToken,
     closing: AtomicBool,
@@ -61,7 +60,7 @@ impl std::fmt::Debug for Shared {
 /// What a driver and its [`Client`] share.
 pub(crate) struct Ends {
     pub(crate) requests: mpsc::Sender<Request>,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     pub(crate) marks: Arc<Marks>,
     pub(crate) leave: CancellationToken,
 }
@@ -87,14 +86,14 @@ impl Client {
         &self.shared.name
     }
 
-    /// Gives a command. Waits while 256 are unanswered; a future dropped while it waits has given nothing, so it can
+    /// Gives a command. Waits while some 16,000 or 16 MiB of them are unanswered; a future dropped while it waits has given nothing, so it can
     /// stand in a `select!` beside [`Events::next`], and must, where one task does both: unread events keep answers
     /// from coming.
     ///
     /// # Errors
-    /// The session is over.
+    /// The session is over, or being logged out: the command is not given.
     pub async fn submit(&self, command: Command) -> Result<Ticket, Closed> {
-        let place = self.shared.places.acquire().await.map_err(|_| Closed)?;
+        let place = self.shared.places.take(&command).await?;
         let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock: what is queued behind a logout would get no answer.
         if self.shared.closing.load(Ordering::Acquire) {
@@ -113,12 +112,13 @@ impl Client {
     }
 
     /// No more commands. When everything before is answered and every stored message is shown, or at once if the
-    /// server is away, [`Event::Ended`] comes. A background session is left, not ended: its token stays good.
+    /// server is away, [`Event::Ended`] comes. A [`submit`](Self::submit) that still waits gives nothing. A background session is left, not ended: its token stays good.
     pub async fn logout(&self) {
         let queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.shared.closing.swap(true, Ordering::AcqRel) {
             // Fails only if the session is over, and then there is nothing to end.
             let _ = queue.0.try_send(Request::Logout);
+            self.shared.places.close();
         }
     }
 
@@ -133,16 +133,26 @@ impl Client {
 /// What a session tells, in order. Not reading it stops the session from reading its connection.
 #[derive(Debug)]
 pub struct Events {
+    /// Comes before everything else.
+    front: VecDeque<Event>,
     events: mpsc::Receiver<Event>,
 }
 
 impl Events {
     pub(crate) fn new(events: mpsc::Receiver<Event>) -> Self {
-        Self { events }
+        Self { front: VecDeque::new(), events }
+    }
+
+    /// Puts these before everything else.
+    pub(crate) fn put_in_front(&mut self, events: Vec<Event>) {
+        self.front = events.into();
     }
 
     /// The next event; `None` when nothing follows any more and the folder is free again.
     pub async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
+        match self.front.pop_front() {
+            Some(event) => Some(event),
+            None => self.events.recv().await,
+        }
     }
 }

@@ -13,6 +13,7 @@ use v1::login_refused::Reason;
 use v1::reply;
 
 use crate::driver::{self, Resume, Start, position};
+use crate::errand::Errand;
 use crate::greet::{self, Device, Greeted};
 use crate::link::LinkError;
 use crate::state::{Begin, clip_name, clip_password};
@@ -83,8 +84,11 @@ pub struct Welcome {
     pub text: String,
     /// Failed logins by others since the last login.
     pub failed_logins: u32,
-    /// Commands that an earlier process left in the outbox; they are sent now.
+    /// Commands that earlier processes left in the outbox, which are sent now, and in those of other devices, which
+    /// were sent just now. Each has an answer without a ticket among the events, if there is a connection.
     pub left_over: usize,
+    /// An outbox was damaged and is kept as `outbox.damaged`: some of what was in it may not have been sent.
+    pub damaged: bool,
 }
 
 impl fmt::Debug for Door {
@@ -115,8 +119,7 @@ impl Door {
     /// As [`open`](Self::open).
     pub async fn with_parts(config: Config, parts: Parts) -> Result<Self, OpenError> {
         let mut door = Self { config, parts, greeted: None, first_contact: None, folder: None };
-        let mut greeted = door.greet().await?;
-        door.first_contact = greeted.first_contact.take();
+        let greeted = door.greet().await?;
         door.greeted = Some(greeted);
         Ok(door)
     }
@@ -141,6 +144,9 @@ impl Door {
     }
 
     /// Opens a session that others see online; with `register` also the account, if the name is new.
+    ///
+    /// What other devices of this user here left in their outboxes, and no process has any more, is delivered first.
+    /// That takes 10 s at most; what is not answered then waits for the next login.
     ///
     /// # Errors
     /// The server is gone, or the folder cannot be used.
@@ -192,7 +198,14 @@ impl Door {
             Body::Login(v1::Login { device, ..login.clone() })
         });
         match reply.await? {
-            reply::Body::Opened(opened) => self.enter(opened, device, cursor, background),
+            reply::Body::Opened(opened) => {
+                let token = opened.token.clone();
+                let mut login = self.enter(opened, device, cursor, background)?;
+                if !background {
+                    self.deliver(name, token, &mut login).await;
+                }
+                Ok(login)
+            }
             reply::Body::LoginRefused(refused) => Ok(self.refused(name, &proof, refused)),
             _ => Err(self.no_server()),
         }
@@ -250,12 +263,24 @@ impl Door {
             name: name.clone(),
             token: opened.token.clone(),
         };
+        let damaged = folder.outbox.damaged();
         let waiting = std::mem::take(&mut folder.waiting);
         let begin = Begin { background, waiting, cursor, opened, next_id: greeted.next_id };
         let random = Arc::clone(&self.parts.random);
         let (client, events, left_over) =
             driver::start(Start { begin, link: greeted.link, folder, resume, random });
-        Ok(Login::In { client, events, welcome: Welcome { name, text, failed_logins, left_over } })
+        let welcome = Welcome { name, text, failed_logins, left_over, damaged };
+        Ok(Login::In { client, events, welcome })
+    }
+
+    /// Delivers what other devices left behind.
+    async fn deliver(&self, user: &str, token: Bytes, login: &mut Login) {
+        let Login::In { events, welcome, .. } = login else { return };
+        let errand = Errand { config: &self.config, parts: &self.parts, user, name: &welcome.name, token };
+        let delivered = errand.run().await;
+        events.put_in_front(delivered.events);
+        welcome.left_over += delivered.answers;
+        welcome.damaged |= delivered.damaged;
     }
 
     /// Asks on the connection that is there, or on a new one if it is gone meanwhile.
@@ -290,8 +315,9 @@ impl Door {
         Err(self.no_server())
     }
 
-    async fn greet(&self) -> Result<Greeted, OpenError> {
-        greet::open(&*self.parts.connector, &self.config.address, &self.config.agent).await
+    async fn greet(&mut self) -> Result<Greeted, OpenError> {
+        let Config { address, agent, .. } = &self.config;
+        greet::open(&*self.parts.connector, address, agent, &mut self.first_contact).await
     }
 
     fn no_server(&self) -> OpenError {

@@ -36,10 +36,20 @@ pub enum OpenError {
         /// The one that was shown.
         shown: String,
     },
+    /// The server speaks plain text, where a key is known or demanded.
+    #[error(
+        "{address} was known with key {known}, and now answers without encryption. Somebody may be posing as it."
+    )]
+    Unencrypted {
+        /// The server.
+        address: Address,
+        /// The fingerprint that is known or demanded.
+        known: String,
+    },
     /// A pin was demanded of a server that has no key to show.
     #[error("{0} does not use TLS, so it has no key to pin")]
     NoKey(Address),
-    /// The server speaks plain text, and nobody allowed that.
+    /// The server speaks plain text, nothing is known of it, and nobody allowed that.
     #[error("{0} does not speak TLS; to connect without encryption write ws://{0}")]
     Plain(Address),
     /// TLS failed for another reason than an unknown key.

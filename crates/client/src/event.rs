@@ -115,6 +115,9 @@ pub enum Event {
     Disconnected,
     /// It is back.
     Reconnected,
+    /// The server's key was pinned just now, at first use, on a later connection than that of the
+    /// [`Door`](crate::Door); its fingerprint.
+    FirstContact(String),
     /// The session is over; nothing follows.
     Ended(End),
 }

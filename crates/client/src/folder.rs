@@ -51,6 +51,17 @@ impl Disk {
         self.server.join(folder_name(user))
     }
 
+    /// A folder, if something is left in its outbox and no process has it.
+    fn open_left_behind(&self, path: &Path) -> io::Result<Option<Folder>> {
+        if !path.join("outbox").exists() {
+            return Ok(None);
+        }
+        let Some(lock) = lock(path)? else { return Ok(None) };
+        let folder = self.open_device(path, lock)?;
+        let left = !folder.waiting.submits.is_empty() || folder.outbox.damaged();
+        Ok(left.then_some(folder))
+    }
+
     fn open_device(&self, path: &Path, lock: File) -> io::Result<Folder> {
         let seed = load_seed(&path.join("device.key"), &*self.random)?;
         let (outbox, waiting) = Journal::open(&path.join("outbox"), Arc::clone(&self.random), self.blocks)?;
@@ -80,6 +91,20 @@ impl Storage for Disk {
             }
         }
         Err(OpenError::at(&of_user)(io::Error::other("too many processes use this folder")))
+    }
+
+    fn left_behind(&self, user: &str, after: u32) -> Option<(u32, Folder)> {
+        let of_user = self.user(user);
+        (after.saturating_add(1)..DEVICES_MAX).find_map(|number| {
+            let path = of_user.join(number.to_string());
+            match self.open_left_behind(&path) {
+                Ok(folder) => Some((number, folder?)),
+                Err(error) => {
+                    tracing::warn!(%error, number, "a folder with an outbox cannot be opened");
+                    None
+                }
+            }
+        })
     }
 
     fn saved_token(&self, user: &str, slot: Slot) -> Option<Bytes> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hobnob_protocol::close::Close;
 use hobnob_protocol::codec;
-use hobnob_protocol::limits::{FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, PROBE_TIMEOUT};
+use hobnob_protocol::limits::{ANSWER_BYTES_MAX, HANDSHAKE_TIMEOUT, PROBE_TIMEOUT};
 use hobnob_protocol::v1::{self, client_frame, reply, server_frame};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use tokio::time::timeout;
@@ -22,18 +22,22 @@ pub(crate) struct Greeted {
     pub(crate) greeting: v1::Greeting,
     /// The id of the next request.
     pub(crate) next_id: u64,
-    pub(crate) first_contact: Option<String>,
 }
 
-/// Connects and says hello.
+/// Connects and says hello. If the server's key is pinned on the way, `first_contact` has its fingerprint, however the
+/// rest goes.
 pub(crate) async fn open(
     connector: &dyn Connector,
     address: &Address,
     agent: &str,
+    first_contact: &mut Option<String>,
 ) -> Result<Greeted, OpenError> {
     let gone = |_| OpenError::NoServer(address.clone());
     let connected = timeout(HANDSHAKE_TIMEOUT * 2, connector.connect()).await.map_err(gone)??;
-    let Connected { mut link, key, first_contact } = connected;
+    let Connected { mut link, key, first_contact: first } = connected;
+    if first.is_some() {
+        *first_contact = first;
+    }
     let hello =
         v1::Hello { version: hobnob_protocol::VERSION, features: Vec::new(), agent: agent.to_owned() };
     let mut next_id = 1;
@@ -45,7 +49,7 @@ pub(crate) async fn open(
         Err(error) => return Err(lost(address, error)),
     };
     check(address, &greeting, key)?;
-    Ok(Greeted { link, greeting, next_id, first_contact })
+    Ok(Greeted { link, greeting, next_id })
 }
 
 fn lost(address: &Address, error: LinkError) -> OpenError {
@@ -97,7 +101,7 @@ pub(crate) async fn request(
 }
 
 fn reply_to(id: u64, bytes: Bytes) -> Result<Option<reply::Body>, LinkError> {
-    let frame = codec::decode_server(bytes, FRAME_BYTES_MAX).map_err(|_| LinkError::default())?;
+    let frame = codec::decode_server(bytes, ANSWER_BYTES_MAX).map_err(|_| LinkError::default())?;
     match frame.body {
         Some(server_frame::Body::Reply(reply)) if reply.id == id => {
             reply.body.ok_or_else(LinkError::default).map(Some)

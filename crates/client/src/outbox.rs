@@ -1,7 +1,8 @@
 //! The outbox as a file: records are only appended, each with its length and checksum, and rewritten as a whole when
 //! most of them are answered.
 //!
-//! What was cut off by a crash at its end was never sent, because nothing is sent before it is durable.
+//! What was cut off by a crash at its end was never sent, because nothing is sent before it is durable. Damage
+//! elsewhere is another matter: the file is kept as it was, what is whole goes on, and the user is told.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -40,14 +41,19 @@ pub(crate) struct Journal {
     len: u64,
     /// Where the record of each unanswered number is: offset and length, frame included.
     live: BTreeMap<u64, (u64, u64)>,
+    /// Bytes of these records.
+    live_bytes: u64,
     random: Arc<dyn Random>,
     blocks: bool,
+    /// The file was damaged when it was opened.
+    damaged: bool,
     /// A write failed: nobody knows what is on the disk.
     broken: bool,
 }
 
 impl Journal {
-    /// Opens the file, or makes it, and cuts off what a crash left unfinished at its end.
+    /// Opens the file, or makes it, and cuts off what a crash left unfinished at its end. A damaged one is kept beside
+    /// it as `outbox.damaged`.
     pub(crate) fn open(path: &Path, random: Arc<dyn Random>, blocks: bool) -> io::Result<(Self, Waiting)> {
         let content = match std::fs::read(path) {
             Ok(content) => content,
@@ -55,34 +61,45 @@ impl Journal {
             Err(error) => return Err(error),
         };
         let Some(found) = Found::read(&content) else {
-            return Self::make(path, random, blocks, !content.is_empty());
+            return Self::make(path, random, blocks, &content);
         };
-        let file = file::options().open(path)?;
-        if found.len < content.len() as u64 {
-            tracing::warn!(bytes = content.len() as u64 - found.len, "the outbox was cut off by a crash");
-            file.set_len(found.len)?;
-            file.sync_all()?;
+        if found.damaged {
+            set_aside(path, &content)?;
         }
-        let waiting = Waiting { submits: found.submits.into_values().collect(), next: found.next };
-        let Found { name, next, len, live, .. } = found;
-        Ok((
-            Self { path: path.to_owned(), file, name, next, len, live, random, blocks, broken: false },
-            waiting,
-        ))
+        let file = file::options().open(path)?;
+        let Found { name, next, len, live, submits, damaged } = found;
+        let waiting = Waiting { submits: submits.into_values().collect(), next };
+        let live_bytes = live.values().map(|(_, len)| len).sum();
+        let (path, broken) = (path.to_owned(), false);
+        let mut journal =
+            Self { path, file, name, next, len, live, live_bytes, random, blocks, damaged, broken };
+        if damaged {
+            journal.rewrite_live()?;
+        } else if len < content.len() as u64 {
+            tracing::warn!(bytes = content.len() as u64 - len, "the outbox was cut off by a crash");
+            journal.file.set_len(len)?;
+            journal.file.sync_all()?;
+        }
+        Ok((journal, waiting))
     }
 
-    fn make(path: &Path, random: Arc<dyn Random>, blocks: bool, keep: bool) -> io::Result<(Self, Waiting)> {
-        if keep {
-            tracing::warn!("the outbox cannot be read; it is kept as outbox.damaged");
-            std::fs::rename(path, path.with_extension("damaged"))?;
+    /// A new one. What is there instead is no outbox.
+    fn make(
+        path: &Path,
+        random: Arc<dyn Random>,
+        blocks: bool,
+        content: &[u8],
+    ) -> io::Result<(Self, Waiting)> {
+        let damaged = !content.is_empty();
+        if damaged {
+            set_aside(path, content)?;
         }
         let name = random::bytes(&*random);
         let content = frame(&head(name, 1));
         let file = file::replace(path, &content)?;
-        let len = content.len() as u64;
-        let live = BTreeMap::new();
-        let journal =
-            Self { path: path.to_owned(), file, name, next: 1, len, live, random, blocks, broken: false };
+        let (path, len, live) = (path.to_owned(), content.len() as u64, BTreeMap::new());
+        let (next, live_bytes, broken) = (1, 0, false);
+        let journal = Self { path, file, name, next, len, live, live_bytes, random, blocks, damaged, broken };
         Ok((journal, Waiting { submits: Vec::new(), next: 1 }))
     }
 
@@ -94,13 +111,13 @@ impl Journal {
                 Record::Added(submit) => {
                     let at = self.len + batch.len() as u64;
                     batch.extend(frame(&added(submit)));
-                    self.live.insert(submit.number, (at, self.len + batch.len() as u64 - at));
+                    self.note(submit.number, at, self.len + batch.len() as u64 - at);
                     self.next = self.next.max(submit.number.saturating_add(1));
                     durable = true;
                 }
                 Record::Answered(number) => {
                     batch.extend(frame(&answered(*number)));
-                    self.live.remove(number);
+                    self.live_bytes -= self.live.remove(number).map_or(0, |(_, len)| len);
                 }
                 Record::Renewed(submits) => {
                     batch.clear();
@@ -111,6 +128,12 @@ impl Journal {
         }
         self.append(&batch, durable)?;
         self.compact()
+    }
+
+    /// Notes where the record of an unanswered number is.
+    fn note(&mut self, number: u64, at: u64, len: u64) {
+        let before = self.live.insert(number, (at, len));
+        self.live_bytes = self.live_bytes + len - before.map_or(0, |(_, len)| len);
     }
 
     fn append(&mut self, batch: &[u8], durable: bool) -> io::Result<()> {
@@ -128,10 +151,13 @@ impl Journal {
 
     /// Rewrites the file once most of it is history.
     fn compact(&mut self) -> io::Result<()> {
-        let live: u64 = self.live.values().map(|(_, len)| len).sum();
-        if self.len < COMPACT_BYTES_MIN || self.len < live.saturating_mul(4) {
+        if self.len < COMPACT_BYTES_MIN || self.len < self.live_bytes.saturating_mul(4) {
             return Ok(());
         }
+        self.rewrite_live()
+    }
+
+    fn rewrite_live(&mut self) -> io::Result<()> {
         let mut records = Vec::new();
         for (number, (at, len)) in &self.live {
             let mut record = vec![0; *len as usize];
@@ -144,8 +170,9 @@ impl Journal {
     fn rewrite(&mut self, records: Vec<(u64, Vec<u8>)>) -> io::Result<()> {
         let mut content = frame(&head(self.name, self.next));
         self.live.clear();
+        self.live_bytes = 0;
         for (number, record) in records {
-            self.live.insert(number, (content.len() as u64, record.len() as u64));
+            self.note(number, content.len() as u64, record.len() as u64);
             content.extend(record);
         }
         self.file = file::replace(&self.path, &content)?;
@@ -171,6 +198,16 @@ impl Outbox for Journal {
     fn blocks(&self) -> bool {
         self.blocks
     }
+
+    fn damaged(&self) -> bool {
+        self.damaged
+    }
+}
+
+/// Keeps a damaged file, which is about to be replaced.
+fn set_aside(path: &Path, content: &[u8]) -> io::Result<()> {
+    tracing::warn!("the outbox is damaged; it is kept as outbox.damaged");
+    file::replace(&path.with_extension("damaged"), content).map(drop)
 }
 
 /// What a file holds.
@@ -180,21 +217,30 @@ struct Found {
     len: u64,
     live: BTreeMap<u64, (u64, u64)>,
     submits: BTreeMap<u64, Submit>,
+    /// Something in it is neither whole nor the end that a crash left.
+    damaged: bool,
 }
 
 impl Found {
-    /// Reads up to the first record that is not whole. None if that is the head.
+    /// Reads every record that is whole, up to what a crash left at the end. None if the head is not one.
     fn read(content: &[u8]) -> Option<Self> {
         let first = unframe(content)?;
         let (name, next) = parse_head(first)?;
         let len = (FRAME_BYTES + first.len()) as u64;
-        let mut found = Self { name, next, len, live: BTreeMap::new(), submits: BTreeMap::new() };
-        while let Some(payload) = unframe(&content[found.len as usize..]) {
-            if found.take(payload).is_none() {
-                break;
+        let (live, submits, damaged) = (BTreeMap::new(), BTreeMap::new(), false);
+        let mut found = Self { name, next, len, live, submits, damaged };
+        loop {
+            let rest = &content[found.len as usize..];
+            if unframe(rest).is_some_and(|payload| found.take(payload).is_some()) {
+                continue;
             }
+            found.damaged |= claims_to_be_whole(rest);
+            let Some(skip) = (1..rest.len()).find(|at| unframe(&rest[*at..]).is_some()) else {
+                return Some(found);
+            };
+            found.damaged = true;
+            found.len += skip as u64;
         }
-        Some(found)
     }
 
     fn take(&mut self, payload: &[u8]) -> Option<()> {
@@ -266,6 +312,13 @@ fn unframe(bytes: &[u8]) -> Option<&[u8]> {
     (file::checksum(payload) == *sum).then_some(payload)
 }
 
+/// Whether a record of the length named fits in: then it is damaged, not cut off.
+fn claims_to_be_whole(bytes: &[u8]) -> bool {
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return false };
+    let len = u32::from_le_bytes(*len) as usize;
+    len <= RECORD_BYTES_MAX && len.saturating_add(CHECKSUM_BYTES) <= rest.len()
+}
+
 #[cfg(test)]
 mod tests {
     use hobnob_protocol::v1::DirectMessage;
@@ -326,6 +379,7 @@ mod tests {
             let (mut journal, waiting) = open(&path);
             let expected = ends.iter().rev().find(|(end, _)| *end <= cut).unwrap();
             assert_eq!(numbers(&waiting), expected.1, "cut at {cut}");
+            assert!(!journal.damaged(), "cut at {cut}");
             assert_eq!(journal.len, expected.0);
             journal.write(&[Record::Added(message(waiting.next, "more"))]).unwrap();
             assert_eq!(open(&path).1.submits.last().unwrap().number, waiting.next, "cut at {cut}");
@@ -333,7 +387,53 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_ends_what_is_believed() {
+    fn damage_in_the_middle_is_told_and_costs_one_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox");
+        let (mut journal, _) = open(&path);
+        let name = journal.name();
+        let mut ends = vec![journal.len as usize];
+        for number in 1..=3 {
+            journal.write(&[Record::Added(message(number, "hello"))]).unwrap();
+            ends.push(journal.len as usize);
+        }
+        assert!(!journal.damaged());
+        let whole = std::fs::read(&path).unwrap();
+        for at in ends[1]..ends[2] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            std::fs::write(&path, &bytes).unwrap();
+            let (mut journal, waiting) = open(&path);
+            assert_eq!((numbers(&waiting), waiting.next), (vec![1, 3], 4), "at {at}");
+            assert!(journal.damaged() && journal.name() == name);
+            assert_eq!(std::fs::read(path.with_extension("damaged")).unwrap(), bytes);
+            journal.write(&[Record::Answered(1), Record::Added(message(4, "more"))]).unwrap();
+            let (journal, waiting) = open(&path);
+            assert!(!journal.damaged(), "it is told once");
+            assert_eq!(numbers(&waiting), [3, 4]);
+        }
+    }
+
+    #[test]
+    fn thousands_wait_in_few_bytes_and_are_answered_without_much_ado() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox");
+        let (mut journal, _) = open(&path);
+        let all: Vec<_> = (1..=16_000).map(|number| Record::Added(message(number, "hello"))).collect();
+        journal.write(&all).unwrap();
+        let most = journal.len;
+        for number in 1..16_000 {
+            journal.write(&[Record::Answered(number)]).unwrap();
+            assert!(journal.len <= 2 * most, "{}", journal.len);
+            let live = journal.live.values().map(|(_, len)| len).sum::<u64>();
+            assert!(number % 1000 > 0 || journal.live_bytes == live);
+        }
+        assert!(journal.len <= COMPACT_BYTES_MIN, "{}", journal.len);
+        assert_eq!(numbers(&open(&path).1), [16_000]);
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_one_record() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox");
         let (mut journal, _) = open(&path);
@@ -345,7 +445,7 @@ mod tests {
             bytes[at] ^= 4;
             std::fs::write(&path, &bytes).unwrap();
             let found = numbers(&open(&path).1);
-            assert!(found.is_empty() || found == [1], "bit at {at}: {found:?}");
+            assert!(found.len() == 1, "bit at {at}: {found:?}");
         }
     }
 
@@ -357,6 +457,7 @@ mod tests {
         std::fs::write(&path, b"nonsense").unwrap();
         let (journal, waiting) = open(&path);
         assert_ne!(journal.name(), name);
+        assert!(journal.damaged());
         assert_eq!(waiting, Waiting { submits: vec![], next: 1 });
         assert_eq!(std::fs::read(folder.path().join("outbox.damaged")).unwrap(), b"nonsense");
     }

@@ -13,6 +13,13 @@ pub trait Storage: Send + Sync {
     /// It cannot be made, read or locked.
     fn open(&self, user: &str, slot: Slot) -> Result<Folder, OpenError>;
 
+    /// The folder with the lowest number above `after` in which something waits, or was damaged, and that no process
+    /// has; locked. What cannot be opened is passed over. `after` of the first call is 0.
+    fn left_behind(&self, user: &str, after: u32) -> Option<(u32, Folder)> {
+        let _ = (user, after);
+        None
+    }
+
     /// A session's token that somebody saved: this slot's, a one-shot's or the chat's.
     fn saved_token(&self, user: &str, slot: Slot) -> Option<Bytes>;
 
@@ -67,6 +74,11 @@ pub trait Outbox: Send {
 
     /// Whether [`write`](Self::write) may block and so must run on a thread of its own.
     fn blocks(&self) -> bool;
+
+    /// Whether it was found damaged when it was opened, so that something in it may be lost.
+    fn damaged(&self) -> bool {
+        false
+    }
 }
 
 /// Where a client stands in its streams.

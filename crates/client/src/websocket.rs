@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
 use hobnob_protocol::close::Close;
-use hobnob_protocol::limits::{FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT};
+use hobnob_protocol::limits::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -69,10 +69,13 @@ impl Network {
         };
         match self.encrypted(&expected).await {
             Ok(connected) => Ok(connected),
-            Err(Failure::NoTls) if self.address.is_loopback() && expected == Expected::Nothing => {
-                self.plain().await
-            }
-            Err(Failure::NoTls) => Err(OpenError::Plain(self.address.clone())),
+            Err(Failure::NoTls) => match expected {
+                Expected::Demanded(known) | Expected::Known(known) => {
+                    Err(OpenError::Unencrypted { address: self.address.clone(), known })
+                }
+                Expected::Nothing if self.address.is_loopback() => self.plain().await,
+                Expected::Nothing => Err(OpenError::Plain(self.address.clone())),
+            },
             Err(Failure::Other(error)) => Err(error),
         }
     }
@@ -169,8 +172,8 @@ impl Network {
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES)
             .max_write_buffer_size(BUFFER_BYTES + 4 * FRAME_BYTES_MAX)
-            .max_message_size(Some(FRAME_BYTES_MAX))
-            .max_frame_size(Some(FRAME_BYTES_MAX));
+            .max_message_size(Some(ANSWER_BYTES_MAX))
+            .max_frame_size(Some(ANSWER_BYTES_MAX));
         let upgrade = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
         match timeout(HANDSHAKE_TIMEOUT, upgrade).await {
             Ok(Ok((socket, _))) => Ok(Box::new(Socket(socket))),

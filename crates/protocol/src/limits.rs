@@ -37,6 +37,8 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Submits without an answer that a client may have under way on a connection.
 pub const IN_FLIGHT_MAX: usize = 32;
+/// Outcomes that the server keeps of an outbox, to answer repeats.
+pub const OUTCOMES_KEPT: usize = 64;
 /// Entries after which a client tells what it received.
 pub const RECEIVED_ENTRIES: u64 = 64;
 /// Time after which it does.
@@ -55,6 +57,8 @@ pub const SWEEP_PERIOD: Duration = Duration::from_secs(5);
 
 // A text fits in its frame with room for names and numbers, also before it is known to be too long.
 const _: () = assert!(TEXT_BYTES_MAX + 4096 <= FRAME_BYTES_MAX);
+// Whatever is under way can be asked again.
+const _: () = assert!(IN_FLIGHT_MAX < OUTCOMES_KEPT);
 // A login fits: name and password at four bytes a character, keys, numbers.
 const _: () = assert!((NAME_CHARS_MAX + PASSWORD_CHARS_MAX) * 4 + 1024 <= LOGIN_FRAME_BYTES_MAX);
 // A client notices a dead server only after at least one ping should have come.

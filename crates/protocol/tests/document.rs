@@ -27,6 +27,7 @@ fn limits_of_both_sides() {
     for (limit, value) in [
         ("text of a message", format!("{} bytes of UTF-8", limits::TEXT_BYTES_MAX)),
         ("frame after login", format!("{} bytes", limits::FRAME_BYTES_MAX)),
+        ("outcomes kept of an outbox", limits::OUTCOMES_KEPT.to_string()),
         ("frame from the server", format!("{} bytes", limits::ANSWER_BYTES_MAX)),
         ("frame before login", format!("{} bytes", limits::LOGIN_FRAME_BYTES_MAX)),
         ("frames before login", limits::LOGIN_FRAMES_MAX.to_string()),

@@ -18,20 +18,21 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hobnob_protocol::backoff::Backoff;
 use hobnob_protocol::codec;
-use hobnob_protocol::limits::FRAME_BYTES_MAX;
-use tokio::sync::{Semaphore, mpsc};
+use hobnob_protocol::limits::ANSWER_BYTES_MAX;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::resume::{Attempt, attempt};
+use self::resume::{Attempt, Attempted, attempt};
 pub(crate) use self::resume::{Resume, position};
 use self::wire::Wire;
 use self::writer::Writer;
-use crate::client::{COMMANDS_MAX, Client, Ends, Events, Request};
+use crate::client::{Client, Ends, Events, Request};
 use crate::cursor::Marks;
 use crate::event::{End, Event};
 use crate::link::{BoxLink, LinkError};
+use crate::places::{PLACES, Places};
 use crate::random::{self, Random};
 use crate::state::{Begin, Effect, Input, Session};
 use crate::storage::{Folder, TokenFile};
@@ -56,10 +57,9 @@ pub(crate) fn start(start: Start) -> (Client, Events, usize) {
     let Start { begin, link, folder, resume, random } = start;
     let (session, effects) = Session::new(begin);
     let left_over = session.submits_waiting();
-    let (requests_tx, requests) = mpsc::channel(COMMANDS_MAX + 1);
+    let (requests_tx, requests) = mpsc::channel(PLACES + 1);
     let (events, events_rx) = mpsc::channel(EVENTS_MAX);
-    // What an earlier process left over counts as well, but never so that nothing can be said.
-    let places = Arc::new(Semaphore::new(COMMANDS_MAX.saturating_sub(left_over).max(1)));
+    let places = Arc::new(Places::new(session.commands()));
     let marks = Arc::new(Marks::new(folder.cursor));
     let leave = CancellationToken::new();
     let ends = Ends {
@@ -96,7 +96,7 @@ pub(crate) fn start(start: Start) -> (Client, Events, usize) {
 /// The connection, or the attempt to get one.
 enum Line {
     Up(Wire),
-    Connecting(BoxFuture<'static, Attempt>),
+    Connecting(BoxFuture<'static, Attempted>),
     Down,
 }
 
@@ -114,7 +114,7 @@ struct Driver {
     events: mpsc::Sender<Event>,
     /// Events on their way to `events`; nothing more is taken in while there are any.
     telling: VecDeque<Event>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     marks: Arc<Marks>,
     leave: CancellationToken,
     writer: Writer,
@@ -133,7 +133,7 @@ enum Wake {
     Due,
     Request(Option<Request>),
     Frame(Result<Bytes, LinkError>),
-    Attempt(Attempt),
+    Attempt(Attempted),
 }
 
 impl Driver {
@@ -156,7 +156,7 @@ impl Driver {
             () = self.leave.cancelled() => Wake::Leave,
             room = self.events.reserve(), if !open => match (room, self.telling.pop_front()) {
                 (Ok(room), Some(event)) => {
-                    give_back(&self.places, &event);
+                    self.give_back(&event);
                     room.send(event);
                     Wake::Told
                 }
@@ -191,7 +191,7 @@ impl Driver {
     }
 
     fn frame(&mut self, frame: Result<Bytes, LinkError>) -> Input {
-        let error = match frame.map(|bytes| codec::decode_server(bytes, FRAME_BYTES_MAX)) {
+        let error = match frame.map(|bytes| codec::decode_server(bytes, ANSWER_BYTES_MAX)) {
             Ok(Ok(frame)) => return Input::Frame(frame),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the server sent nonsense");
@@ -203,8 +203,9 @@ impl Driver {
         Input::Lost(error.close)
     }
 
-    fn attempted(&mut self, attempt: Attempt) -> Input {
+    fn attempted(&mut self, (attempt, first_contact): Attempted) -> Input {
         self.line = Line::Down;
+        self.telling.extend(first_contact.map(Event::FirstContact));
         match attempt {
             Attempt::Resumed { link, opened, next_id } => {
                 self.line = Line::Up(Wire::new(link));
@@ -247,6 +248,13 @@ impl Driver {
         let resume = Arc::clone(&self.resume);
         let attempt = attempt(resume, after, self.writer.name(), self.marks.cursor());
         self.line = Line::Connecting(Box::pin(attempt));
+    }
+
+    /// Makes place for other commands once one is answered.
+    fn give_back(&self, event: &Event) {
+        if let Event::Answer { command, .. } = event {
+            self.places.give_back(command);
+        }
     }
 
     /// The user leaves without a word.
@@ -300,12 +308,5 @@ impl Line {
         if let Self::Up(wire) = std::mem::replace(self, Self::Down) {
             wire.close().await;
         }
-    }
-}
-
-/// Makes place for another command once one is answered.
-fn give_back(places: &Semaphore, event: &Event) {
-    if let Event::Answer { ticket: Some(_), .. } = event {
-        places.add_permits(1);
     }
 }

@@ -39,17 +39,32 @@ pub(super) enum Attempt {
     Failed(String),
 }
 
+/// An attempt, with the server's fingerprint if it was pinned under way.
+pub(super) type Attempted = (Attempt, Option<String>);
+
 /// One attempt, after a while.
 pub(super) async fn attempt(
     resume: Arc<Resume>,
     after: Duration,
     outbox: [u8; 16],
     cursor: Cursor,
-) -> Attempt {
+) -> Attempted {
     if !after.is_zero() {
         sleep(after).await;
     }
-    let mut greeted = match greet::open(&*resume.connector, &resume.address, &resume.agent).await {
+    let mut first_contact = None;
+    let attempt = attempt_now(&resume, outbox, cursor, &mut first_contact).await;
+    (attempt, first_contact)
+}
+
+async fn attempt_now(
+    resume: &Resume,
+    outbox: [u8; 16],
+    cursor: Cursor,
+    first_contact: &mut Option<String>,
+) -> Attempt {
+    let greeted = greet::open(&*resume.connector, &resume.address, &resume.agent, first_contact);
+    let mut greeted = match greeted.await {
         Ok(greeted) => greeted,
         Err(error) => return failed(&error),
     };

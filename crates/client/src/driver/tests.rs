@@ -1,11 +1,13 @@
 //! The driver over links in memory, with the clock paused.
 
+mod errand;
+
 use std::path::Path;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use hobnob_protocol::close::Close;
-use hobnob_protocol::limits::SILENCE_MAX;
+use hobnob_protocol::limits::{SILENCE_MAX, TEXT_BYTES_MAX};
 use hobnob_protocol::v1::{self, client_frame, reply, server_frame};
 use tokio::time::{sleep, timeout};
 
@@ -64,7 +66,7 @@ impl Peer {
     /// The next request or note; none: the client is gone.
     async fn next(&mut self) -> Option<v1::ClientFrame> {
         let bytes = self.from_client.recv().await?;
-        Some(codec::decode_client(bytes, FRAME_BYTES_MAX).unwrap())
+        Some(codec::decode_client(bytes, hobnob_protocol::limits::FRAME_BYTES_MAX).unwrap())
     }
 
     async fn body(&mut self) -> client_frame::Body {
@@ -110,8 +112,8 @@ impl Peer {
     }
 }
 
-/// Hands the server's ends to the test; without a taker nobody answers there.
-struct Net(mpsc::Sender<Peer>, Mutex<bool>);
+/// Hands the server's ends to the test. Second: nobody answers there. Third: the next connection is a first contact.
+struct Net(mpsc::Sender<Peer>, Mutex<bool>, Mutex<Option<String>>);
 
 impl Connector for Net {
     fn connect(&self) -> BoxFuture<'_, Result<Connected, OpenError>> {
@@ -121,7 +123,7 @@ impl Connector for Net {
             }
             let (end, peer) = pair();
             self.0.send(peer).await.map_err(|_| OpenError::NoServer("localhost".parse().unwrap()))?;
-            Ok(Connected { link: Box::new(end), key: None, first_contact: None })
+            Ok(Connected { link: Box::new(end), key: None, first_contact: self.2.lock().unwrap().take() })
         })
     }
 }
@@ -146,7 +148,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let (peers_tx, peers) = mpsc::channel(4);
-        let net = Arc::new(Net(peers_tx, Mutex::new(false)));
+        let net = Arc::new(Net(peers_tx, Mutex::new(false), Mutex::new(None)));
         let folder = tempfile::tempdir().unwrap();
         let parts = Parts {
             connector: Arc::clone(&net) as _,
@@ -411,15 +413,45 @@ async fn a_slow_reader_slows_the_server_and_loses_nothing() {
 async fn commands_wait_while_too_many_are_unanswered() {
     let mut stage = Stage::new();
     let (client, mut events, mut peer) = stage.log_in(false).await;
-    for _ in 0..COMMANDS_MAX {
-        client.submit(message("x")).await.unwrap();
-    }
-    let next = client.submit(message("y"));
+    let given = fill(&client).await;
+    let long = message(&"y".repeat(TEXT_BYTES_MAX));
+    let next = client.submit(long);
     tokio::pin!(next);
     assert!(timeout(Duration::from_secs(10), &mut next).await.is_err());
     peer.accept_submit().await;
     assert!(events.next().await.is_some());
-    assert_eq!(next.await, Ok(Ticket(COMMANDS_MAX as u64 + 1)));
+    assert_eq!(next.await, Ok(Ticket(given + 1)));
+}
+
+/// Gives the longest messages until there is no place for another.
+async fn fill(client: &Client) -> u64 {
+    let long = message(&"x".repeat(TEXT_BYTES_MAX));
+    let given = (PLACES / (1 + TEXT_BYTES_MAX / 1024)) as u64;
+    for _ in 0..given {
+        client.submit(long.clone()).await.unwrap();
+    }
+    given
+}
+
+#[tokio::test(start_paused = true)]
+async fn logout_never_waits_for_a_place() {
+    let mut stage = Stage::new();
+    let (client, mut events, peer) = stage.log_in(false).await;
+    *stage.net.1.lock().unwrap() = true;
+    peer.close(None);
+    assert_eq!(events.next().await, Some(Event::Disconnected));
+    let given = fill(&client).await;
+    let next = client.submit(message(&"y".repeat(TEXT_BYTES_MAX)));
+    tokio::pin!(next);
+    assert!(timeout(Duration::from_secs(60), &mut next).await.is_err());
+    let before = Instant::now();
+    client.logout().await;
+    assert!(next.await.is_err());
+    assert_eq!(events.next().await, Some(Event::Ended(End::LoggedOut { waiting: given as usize })));
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(events.next().await, None);
+    let folder = disk(stage.folder.path()).open("Yoda", Slot::Chat).ok().unwrap();
+    assert_eq!(folder.waiting.submits.len() as u64, given);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ const NAME_CHARS_SENT: usize = 256;
 /// What a command becomes.
 pub(crate) enum Plan {
     /// Numbered, kept in the outbox.
-    Submit(Op),
+    Submit,
     /// Asked on a connection, and again on the next.
     Query(Body),
     /// Asked once.
@@ -26,12 +26,9 @@ pub(crate) enum Plan {
 
 pub(crate) fn plan(command: &Command) -> Plan {
     match command {
-        Command::Message { to, text } => {
-            checked(text, to, |text| Op::Message(v1::DirectMessage { to: clip_name(to), text }))
-        }
-        Command::Broadcast { text } => checked(text, "", |text| Op::Broadcast(v1::Broadcast { text })),
-        Command::Block(user) => Plan::Submit(Op::Block(v1::Block { user: clip_name(user) })),
-        Command::Unblock(user) => Plan::Submit(Op::Unblock(v1::Unblock { user: clip_name(user) })),
+        Command::Message { to, text } => checked(text, to),
+        Command::Broadcast { text } => checked(text, ""),
+        Command::Block(_) | Command::Unblock(_) => Plan::Submit,
         Command::WhoElse => Plan::Query(Body::WhoElse(v1::WhoElse {})),
         Command::WhoElseSince(seconds) => {
             Plan::Query(Body::WhoElseSince(v1::WhoElseSince { seconds: *seconds }))
@@ -46,13 +43,26 @@ pub(crate) fn plan(command: &Command) -> Plan {
 }
 
 /// The server would say the same of a text, but a number would be used up for it.
-fn checked(text: &str, to: &str, op: impl FnOnce(String) -> Op) -> Plan {
+fn checked(text: &str, to: &str) -> Plan {
     let outcome = match text::check(text) {
-        Ok(()) => return Plan::Submit(op(text.to_owned())),
+        Ok(()) => return Plan::Submit,
         Err(TextError::TooLong) => Outcome::TooLong,
         Err(TextError::ControlCharacters) => Outcome::ControlCharacters,
     };
     Plan::Ready(Answer::Submitted { outcome, user: to.to_owned() })
+}
+
+/// What goes into the outbox and over the wire of a command that is a [`Plan::Submit`].
+pub(crate) fn op(command: &Command) -> Option<Op> {
+    Some(match command {
+        Command::Message { to, text } => {
+            Op::Message(v1::DirectMessage { to: clip_name(to), text: text.clone() })
+        }
+        Command::Broadcast { text } => Op::Broadcast(v1::Broadcast { text: text.clone() }),
+        Command::Block(user) => Op::Block(v1::Block { user: clip_name(user) }),
+        Command::Unblock(user) => Op::Unblock(v1::Unblock { user: clip_name(user) }),
+        _ => return None,
+    })
 }
 
 /// The command that an earlier process made this of.

@@ -8,15 +8,18 @@ use v1::client_frame::Body;
 use super::{Effect, Phase, Session};
 use crate::event::End;
 
-/// How long a logout waits for the server to confirm it.
+/// How long a logout waits for the next answer, and for the server to confirm it: one that does not answer any more
+/// is as good as away.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How far a logout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
     No,
-    /// A logout, once all is answered.
-    Wanted,
+    /// A logout, once all is answered, or at the latest by then.
+    Wanted {
+        until: Duration,
+    },
     /// The logout is sent.
     Sent {
         id: u64,
@@ -24,22 +27,38 @@ pub(super) enum Exit {
     },
 }
 
+impl Exit {
+    pub(super) fn wanted(now: Duration) -> Self {
+        Self::Wanted { until: now + LOGOUT_TIMEOUT }
+    }
+
+    /// Something was answered, so it is worth waiting on.
+    pub(super) fn put_off(&mut self, now: Duration) {
+        if let Self::Wanted { until } = self {
+            *until = now + LOGOUT_TIMEOUT;
+        }
+    }
+}
+
 impl Session {
     /// Takes the next step of a logout, if one is wanted and due.
     pub(super) fn log_out(&mut self, now: Duration) {
         match (self.exit, &self.phase) {
             (Exit::No, _) | (_, Phase::Ended) => {}
-            (Exit::Wanted, Phase::Renewing | Phase::Offline { lost: false }) => {}
-            (Exit::Wanted, Phase::Offline { lost: true }) => {
+            (Exit::Wanted { .. }, Phase::Renewing | Phase::Offline { lost: false }) => {}
+            (Exit::Wanted { .. }, Phase::Offline { lost: true }) => {
                 if self.queue.is_written() {
                     let waiting = self.messages_waiting();
                     self.end(End::LoggedOut { waiting });
                 }
             }
-            (Exit::Wanted, Phase::Online(online)) => {
+            (Exit::Wanted { until }, Phase::Online(online)) => {
                 let shown = self.background || self.inbox.shown() >= online.inbox_head;
                 if shown && self.queue.is_empty() && self.queue.is_written() {
                     self.say_goodbye(now);
+                } else if now >= until && self.queue.is_written() {
+                    let waiting = self.messages_waiting();
+                    self.end(End::LoggedOut { waiting });
                 }
             }
             (Exit::Sent { until, .. }, _) => {

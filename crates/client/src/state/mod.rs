@@ -162,8 +162,8 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let Phase::Online(_) = self.phase else { return None };
         let logout = match self.exit {
-            Exit::Sent { until, .. } => Some(until),
-            _ => None,
+            Exit::Wanted { until } | Exit::Sent { until, .. } => Some(until),
+            Exit::No => None,
         };
         [self.queue.deadline(), self.tell_at, logout].into_iter().flatten().min()
     }
@@ -173,7 +173,12 @@ impl Session {
         self.queue.submits_waiting()
     }
 
-    /// Messages and broadcasts among them.
+    /// Everything without an answer told.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.queue.commands()
+    }
+
+    /// Messages and broadcasts in the outbox without an answer.
     pub(crate) fn messages_waiting(&self) -> usize {
         self.queue.messages_waiting()
     }
@@ -189,14 +194,16 @@ impl Session {
             Input::Failed(text) => self.end(End::Failed(text)),
             Input::Shown { inbox, broadcast } => self.shown(inbox, broadcast),
             Input::Written(upto) => self.queue.written(upto),
-            Input::Logout => self.exit = Exit::Wanted,
+            Input::Logout => self.exit = Exit::wanted(now),
             Input::Tick => {}
         }
     }
 
     /// What the state as it is now calls for.
     fn go_on(&mut self, now: Duration) {
-        self.tell_answers();
+        if self.tell_answers() {
+            self.exit.put_off(now);
+        }
         self.reconnect_renewed();
         self.send_commands(now);
         self.tell_received(now);
@@ -297,6 +304,8 @@ impl Session {
     /// The server granted a login or a resume.
     fn opened(&mut self, opened: v1::Opened, next_id: u64, now: Duration) {
         let pace = Pace::new(opened.limits, now);
+        let records = self.queue.forgotten(opened.outbox_last);
+        self.effects.extend(records.into_iter().map(Effect::Record));
         let renew = self.queue.opened(opened.outbox_last);
         self.phase = Phase::Online(Online { next_id, pace, inbox_head: opened.inbox_head });
         if !self.background {
@@ -397,9 +406,12 @@ impl Session {
         }
     }
 
-    fn tell_answers(&mut self) {
+    /// True: there were any.
+    fn tell_answers(&mut self) -> bool {
         let answers = self.queue.answers();
+        let any = !answers.is_empty();
         self.effects.extend(answers.into_iter().map(Effect::Tell));
+        any
     }
 
     fn send_commands(&mut self, now: Duration) {

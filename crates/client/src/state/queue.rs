@@ -2,15 +2,17 @@
 //!
 //! Everything is sent in this order and told in this order. An answer that comes while an earlier command has to be
 //! sent again is thrown away and the question asked anew behind it, so that no answer overtakes a command.
+//!
+//! Thousands may wait: what happens for each frame looks only at what is under way.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use hobnob_protocol::limits::IN_FLIGHT_MAX;
 use hobnob_protocol::v1;
 use v1::client_frame::Body;
 use v1::refused::Reason;
 use v1::reply;
-use v1::submit::Op;
 use v1::submitted::Outcome;
 
 use super::command::{self, Plan};
@@ -20,6 +22,9 @@ use crate::storage::{Record, Waiting};
 
 /// How long to wait after the server said that it is busy.
 const BUSY_DELAY: Duration = Duration::from_millis(250);
+
+/// Queries under way at most.
+const QUERIES_UNDER_WAY_MAX: usize = IN_FLIGHT_MAX;
 
 /// A command without an answer told.
 struct Item {
@@ -31,14 +36,13 @@ struct Item {
 enum Step {
     Submit {
         number: u64,
-        op: Op,
         /// Which record of the outbox has to be durable before it may be sent.
         record: u64,
         /// The request under way for it.
         sent: Option<u64>,
     },
     Query {
-        body: Body,
+        body: Box<Body>,
         once: bool,
         sent: Option<u64>,
     },
@@ -70,6 +74,10 @@ pub(crate) enum After {
 /// The commands in order, with the outbox's numbers.
 pub(crate) struct Queue {
     items: VecDeque<Item>,
+    /// Before this place everything is under way or answered.
+    unsent: usize,
+    submits_under_way: usize,
+    queries_under_way: usize,
     next_number: u64,
     /// Records handed to the outbox, and how many of them are written.
     recorded: u64,
@@ -82,13 +90,15 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(waiting: Waiting) -> Self {
         let items = waiting.submits.into_iter().filter_map(|submit| {
-            let op = submit.op?;
-            let command = command::recall(&op);
-            let step = Step::Submit { number: submit.number, op, record: 0, sent: None };
+            let command = command::recall(&submit.op?);
+            let step = Step::Submit { number: submit.number, record: 0, sent: None };
             Some(Item { ticket: None, command, step })
         });
         Self {
             items: items.collect(),
+            unsent: 0,
+            submits_under_way: 0,
+            queries_under_way: 0,
             next_number: waiting.next.max(1),
             recorded: 0,
             written: 0,
@@ -101,14 +111,14 @@ impl Queue {
     pub(crate) fn push(&mut self, ticket: Ticket, command: Command) -> Option<Record> {
         let mut record = None;
         let step = match command::plan(&command) {
-            Plan::Submit(op) => {
+            Plan::Submit => {
                 let number = self.next_number;
                 self.next_number = self.next_number.saturating_add(1);
-                record = Some(self.record(Record::Added(v1::Submit { number, op: Some(op.clone()) })));
-                Step::Submit { number, op, record: self.recorded, sent: None }
+                record = Some(self.record(Record::Added(submit(number, &command))));
+                Step::Submit { number, record: self.recorded, sent: None }
             }
-            Plan::Query(body) => Step::Query { body, once: false, sent: None },
-            Plan::Once(body) => Step::Query { body, once: true, sent: None },
+            Plan::Query(body) => Step::Query { body: Box::new(body), once: false, sent: None },
+            Plan::Once(body) => Step::Query { body: Box::new(body), once: true, sent: None },
             Plan::Ready(answer) => Step::Ready(answer),
         };
         self.items.push_back(Item { ticket: Some(ticket), command, step });
@@ -140,28 +150,35 @@ impl Queue {
             _ => self.hold = Hold::No,
         }
         let mut frames = Vec::new();
-        let mut under_way = self.items.iter().filter(|item| item.is_submit_under_way()).count();
-        for item in &mut self.items {
+        while let Some(item) = self.items.get_mut(self.unsent) {
             let (sent, body) = match &mut item.step {
                 Step::Ready(_) | Step::Submit { sent: Some(_), .. } | Step::Query { sent: Some(_), .. } => {
+                    self.unsent += 1;
                     continue;
                 }
-                Step::Query { body, sent, .. } => (sent, body.clone()),
-                Step::Submit { number, op, record, sent } => {
-                    if *record > self.written || under_way >= pace.in_flight_max {
+                Step::Query { body, sent, .. } => {
+                    if self.queries_under_way >= QUERIES_UNDER_WAY_MAX {
                         break;
                     }
-                    if let Err(ready) = pace.take(matches!(op, Op::Broadcast(_)), now) {
+                    self.queries_under_way += 1;
+                    (sent, Body::clone(body))
+                }
+                Step::Submit { number, record, sent } => {
+                    if *record > self.written || self.submits_under_way >= pace.in_flight_max {
+                        break;
+                    }
+                    if let Err(ready) = pace.take(matches!(item.command, Command::Broadcast { .. }), now) {
                         self.paced_until = Some(ready);
                         break;
                     }
-                    under_way += 1;
-                    (sent, Body::Submit(v1::Submit { number: *number, op: Some(op.clone()) }))
+                    self.submits_under_way += 1;
+                    (sent, Body::Submit(submit(*number, &item.command)))
                 }
             };
             *sent = Some(*next_id);
             frames.push(v1::ClientFrame { id: *next_id, body: Some(body) });
             *next_id += 1;
+            self.unsent += 1;
         }
         frames
     }
@@ -179,16 +196,26 @@ impl Queue {
     /// back as well.
     pub(crate) fn reply(&mut self, id: u64, body: reply::Body, now: Duration) -> (After, Option<Record>) {
         let draining = self.hold == Hold::Draining;
-        let first = self.first_number();
-        let Some(item) = self.items.iter_mut().find(|item| item.sent() == Some(id)) else {
+        let Some(place) = self.items.iter().position(|item| item.sent() == Some(id)) else {
             return (After::Nothing, None);
         };
+        let first = if is_gap(&body) { self.first_number() } else { 0 };
+        let item = &mut self.items[place];
         let (number, void) = match item.step {
             Step::Submit { number, .. } => (Some(number), false),
             Step::Query { once, .. } => (None, draining && !once),
             Step::Ready(_) => (None, false),
         };
         let judged = if number.is_some() { item.judged(body, first) } else { item.told(body, void) };
+        let (answered, unsent) = (matches!(item.step, Step::Ready(_)), item.sent().is_none());
+        if unsent {
+            let under_way =
+                if number.is_some() { &mut self.submits_under_way } else { &mut self.queries_under_way };
+            *under_way = under_way.saturating_sub(1);
+        }
+        if unsent && !answered {
+            self.unsent = self.unsent.min(place);
+        }
         let after = match judged {
             Judged::Ready => After::Nothing,
             Judged::Renew => After::Renew,
@@ -198,15 +225,14 @@ impl Queue {
                 After::Nothing
             }
         };
-        let noted = number.filter(|_| matches!(item.step, Step::Ready(_)));
-        let record = noted.map(|number| self.record(Record::Answered(number)));
+        let record = number.filter(|_| answered).map(|number| self.record(Record::Answered(number)));
         self.settle(now);
         (after, record)
     }
 
     /// Once nothing is under way any more, what has to be sent again waits a little.
     fn settle(&mut self, now: Duration) {
-        if self.hold == Hold::Draining && self.items.iter().all(|item| item.sent().is_none()) {
+        if self.hold == Hold::Draining && self.submits_under_way + self.queries_under_way == 0 {
             self.hold = Hold::Until(now + BUSY_DELAY);
         }
     }
@@ -215,6 +241,7 @@ impl Queue {
     pub(crate) fn answers(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(Item { step: Step::Ready(_), .. }) = self.items.front() {
+            self.unsent = self.unsent.saturating_sub(1);
             if let Some(Item { ticket, command, step: Step::Ready(answer) }) = self.items.pop_front() {
                 events.push(Event::Answer { ticket, command, answer });
             }
@@ -226,6 +253,7 @@ impl Queue {
     pub(crate) fn disconnected(&mut self) {
         self.hold = Hold::No;
         self.paced_until = None;
+        (self.unsent, self.submits_under_way, self.queries_under_way) = (0, 0, 0);
         for item in &mut self.items {
             match &mut item.step {
                 Step::Query { once: true, sent: Some(_), .. } => item.step = Step::Ready(Answer::Lost),
@@ -233,6 +261,22 @@ impl Queue {
                 Step::Ready(_) => {}
             }
         }
+    }
+
+    /// Numbers so far below the server's last one that it keeps their outcomes no more: it has judged them, but
+    /// this client was killed before it had noted so. Sending them again could only double them.
+    pub(crate) fn forgotten(&mut self, outbox_last: u64) -> Vec<Record> {
+        let mut records = Vec::new();
+        for item in &mut self.items {
+            let Step::Submit { number, .. } = item.step else { continue };
+            if number.saturating_add(OUTCOMES_KEPT) <= outbox_last {
+                let user = command::target(&item.command).to_owned();
+                item.step = Step::Ready(Answer::Submitted { outcome: Outcome::Accepted, user });
+                records.push(Record::Answered(number));
+            }
+        }
+        self.recorded += records.len() as u64;
+        records
     }
 
     /// The server's last number of this outbox. True: it does not fit, the outbox has to start over.
@@ -248,10 +292,10 @@ impl Queue {
         let mut submits = Vec::new();
         let position = self.recorded + 1;
         for item in &mut self.items {
-            if let Step::Submit { number, op, record, .. } = &mut item.step {
+            if let Step::Submit { number, record, .. } = &mut item.step {
                 *number = submits.len() as u64 + 1;
                 *record = position;
-                submits.push(v1::Submit { number: *number, op: Some(op.clone()) });
+                submits.push(submit(*number, &item.command));
             }
         }
         self.next_number = submits.len() as u64 + 1;
@@ -264,9 +308,16 @@ impl Queue {
 
     /// Messages and broadcasts that the server has not judged.
     pub(crate) fn messages_waiting(&self) -> usize {
-        let message =
-            |item: &&Item| matches!(item.step, Step::Submit { op: Op::Message(_) | Op::Broadcast(_), .. });
+        let message = |item: &&Item| {
+            matches!(item.step, Step::Submit { .. })
+                && matches!(item.command, Command::Message { .. } | Command::Broadcast { .. })
+        };
         self.items.iter().filter(message).count()
+    }
+
+    /// Everything without an answer told.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.items.iter().map(|item| &item.command)
     }
 
     /// Everything in the outbox.
@@ -289,6 +340,18 @@ impl Queue {
     }
 }
 
+/// A command of the outbox as the outbox and the wire have it.
+fn submit(number: u64, command: &Command) -> v1::Submit {
+    v1::Submit { number, op: command::op(command) }
+}
+
+fn is_gap(body: &reply::Body) -> bool {
+    matches!(body, reply::Body::Submitted(submitted) if submitted.outcome() == Outcome::Gap)
+}
+
+/// Outcomes that a server keeps of an outbox.
+const OUTCOMES_KEPT: u64 = hobnob_protocol::limits::OUTCOMES_KEPT as u64;
+
 /// What a reply means for its command.
 enum Judged {
     Ready,
@@ -305,11 +368,7 @@ impl Item {
         }
     }
 
-    fn is_submit_under_way(&self) -> bool {
-        matches!(self.step, Step::Submit { sent: Some(_), .. })
-    }
-
-    /// The reply to a submit. `first` is the first number without an answer.
+    /// The reply to a submit. `first` is, if there is a gap, the first number without an answer.
     fn judged(&mut self, body: reply::Body, first: u64) -> Judged {
         let submitted = match body {
             reply::Body::Submitted(submitted) => submitted,

@@ -158,10 +158,15 @@ async fn plain_text_only_where_nobody_can_listen_and_nothing_is_pinned() {
     assert_eq!((connected.key, &connected.first_contact), (None, &None));
     talk(connected).await;
     let pinned = network(&address, data.path(), Some("SHA256:any")).connect().await;
-    assert!(matches!(pinned, Err(OpenError::Plain(_))), "{pinned:?}");
+    assert!(matches!(pinned, Err(OpenError::Unencrypted { .. })), "{pinned:?}");
     std::fs::write(data.path().join("known_servers"), format!("{address} SHA256:known\n")).unwrap();
-    let known = network(&address, data.path(), None).connect().await;
-    assert!(matches!(known, Err(OpenError::Plain(_))), "{known:?}");
+    let known = network(&address, data.path(), None).connect().await.unwrap_err();
+    assert!(!known.may_retry());
+    let text = format!(
+        "{address} was known with key SHA256:known, and now answers without encryption. \
+         Somebody may be posing as it."
+    );
+    assert_eq!(known.to_string(), text, "no hint at how to do without");
     let plain = Address { plain: true, ..address };
     talk(network(&plain, data.path(), None).connect().await.unwrap()).await;
     let pinned = network(&plain, data.path(), Some("SHA256:any")).connect().await;

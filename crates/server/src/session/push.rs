@@ -178,6 +178,9 @@ impl Push {
     ) -> Result<(), Gone> {
         let due = self.sent(stream).0 + 1;
         if entry.seq > due {
+            if let Some(upto) = skipped.take() {
+                skip(wire, stream, upto).await?;
+            }
             truncated(wire, stream, due, entry.seq - 1).await?;
         }
         self.note(stream, entry.seq);

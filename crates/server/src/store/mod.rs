@@ -366,8 +366,8 @@ pub trait Tx {
     fn take_failed_logins(&mut self, account: AccountId, device: &[u8]) -> Result<u64>;
 }
 
-/// Outcomes kept an outbox; more than a client may have under way.
-pub const OUTCOMES_KEPT: usize = 64;
+pub use hobnob_protocol::limits::OUTCOMES_KEPT;
+
 /// Devices kept an account.
 pub const DEVICES_MAX: usize = 64;
 /// Names without an account whose failures are kept.

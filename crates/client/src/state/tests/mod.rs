@@ -1,5 +1,6 @@
 //! The machine by tables, and (`world`) against a tiny server with losses at every point.
 
+mod many;
 mod world;
 
 use hobnob_protocol::limits::TEXT_BYTES_MAX;
