@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks to finish, the second ends the process at once.
+//! SIGINT and SIGTERM: the first asks to finish, the second ends the process at once. So does the first, a little
+//! later, where nothing can be finished because nobody reads what is printed.
 
 use std::io;
 
@@ -8,7 +9,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a process that was told twice.
+use crate::{output, termios};
+
+/// The exit code of a process that did not finish what it was told to.
 const AT_ONCE: i32 = 130;
 
 /// Listens for signals as long as it lives.
@@ -45,7 +48,10 @@ async fn watch((mut interrupt, mut terminate): (Signal, Signal), first: Cancella
     };
     next().await;
     first.cancel();
-    next().await;
-    crate::termios::restore();
+    tokio::select! {
+        () = next() => {}
+        () = output::stuck() => {}
+    }
+    termios::restore();
     std::process::exit(AT_ONCE);
 }

@@ -18,8 +18,8 @@ fn send_delivers_without_coming_online() {
     assert_eq!(send(&["-"], None, "two\r\nlines\n"), (0, String::new()), "the session was saved");
     bob.sees("hans: two");
     bob.sees("  lines");
-    assert_eq!(send(&[], None, "from a pipe\n"), (0, String::new()));
-    bob.sees("hans: from a pipe");
+    assert_eq!(send(&[], None, " \n\tfrom  a pipe \n\n"), (0, String::new()));
+    bob.sees("hans: from  a pipe");
     assert_eq!(bob.catches_up(), Vec::<String>::new(), "nobody is told of a one-shot");
     bob.asks("block hans", &["hans is blocked"]);
     let blocked = "Your message could not be delivered as the recipient has blocked you\n";
@@ -35,6 +35,35 @@ fn send_works_beside_an_open_session_and_needs_no_name_where_there_is_one() {
     assert_eq!(world.run("hans", &["send", "bob", "beside"], None, ""), (0, String::new()));
     bob.sees("hans: beside");
     assert_eq!(hans.catches_up(), Vec::<String>::new());
+}
+
+#[test]
+fn send_tries_every_saved_session() {
+    let world = World::new();
+    let hans = world.user("hans");
+    world.user("bob").leaves();
+    let send = || world.run("hans", &["send", "bob", "hi", "--user", "hans"], None, "");
+    assert_eq!(send(), (0, String::new()), "by the token of the chat");
+    hans.types("passwd\nhans-secret\nnew\nnew");
+    hans.sees("Password changed");
+    assert_eq!(send(), (0, String::new()), "its own token is no longer good, that of the chat is");
+}
+
+#[test]
+fn what_cannot_be_a_password_is_misuse() {
+    let world = World::new();
+    world.user("hans").leaves();
+    let long = "x".repeat(129);
+    let file = world.path("password");
+    let with_file = ["send", "bob", "hi", "--user", "hans", "--password-file", file.to_str().expect("UTF-8")];
+    for wrong in ["", "\nhans-secret", &long] {
+        std::fs::write(&file, wrong).expect("written");
+        assert_eq!(world.run("one-shot", &with_file, None, ""), (2, String::new()));
+    }
+    assert_eq!(world.run("one-shot", &with_file[..5], Some(&long), ""), (2, String::new()));
+    assert_eq!(world.run("one-shot", &["tail", "--user", ""], None, ""), (2, String::new()));
+    let home = world.user("hans");
+    assert_eq!(home.catches_up(), Vec::<String>::new(), "nothing of this was an attempt to log in");
 }
 
 #[test]

@@ -220,6 +220,47 @@ fn the_end_of_input_and_a_signal_log_out_when_all_is_accepted() {
 }
 
 #[test]
+fn a_signal_drops_nothing_that_was_typed_before_it() {
+    let mut world = World::with(&["--send-rate", "off"]);
+    let bob = world.user("bob");
+    let mut hans = world.user("hans");
+    let many: Vec<_> = (1..=2000).map(|number| format!("message bob {number}")).collect();
+    hans.types(&many.join("\n"));
+    hans.interrupt();
+    hans.sees("Goodbye.");
+    assert_eq!(hans.ends(), 0);
+    bob.sees("hans: 2000");
+
+    let mut hans = world.user("hans");
+    world.crash();
+    hans.sees("Lost the connection to the server, trying again");
+    hans.types(&many.join("\n"));
+    hans.interrupt();
+    hans.sees("2000 messages wait for the server");
+    hans.sees("Goodbye.");
+    assert_eq!(hans.ends(), 0);
+}
+
+#[test]
+fn one_can_leave_when_no_more_can_wait_for_the_server() {
+    let mut world = World::new();
+    let (mut hans, mut bob) = (world.user("hans"), world.user("bob"));
+    world.crash();
+    let too_many = vec!["message bob x"; 17_000].join("\n");
+    let not_sent = "Error. Too much waits for the server already, what was typed last is not sent";
+    hans.sees("Lost the connection to the server, trying again");
+    hans.types(&format!("{too_many}\nlogout"));
+    bob.sees("Lost the connection to the server, trying again");
+    bob.types(&too_many);
+    bob.interrupt();
+    for leaving in [&mut hans, &mut bob] {
+        leaving.sees(not_sent);
+        leaving.is_asked(" messages wait for the server\nGoodbye.\n");
+        assert_eq!(leaving.ends(), 1, "not all is kept");
+    }
+}
+
+#[test]
 fn who_does_nothing_is_logged_out() {
     let world = World::with(&["--idle-timeout", "1s"]);
     let mut hans = world.user("hans");

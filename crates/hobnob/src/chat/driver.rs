@@ -1,21 +1,20 @@
 //! The driver of a session in line mode: waits for lines, events and signals, and carries out what they lead to.
 
-use std::{
-    io,
-    pin::{Pin, pin},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use hobnob_client::{Client, Command, Event, Events};
+use tokio::time::Instant;
 
 use super::{
-    face::Face,
+    ahead::Ahead,
+    face::{Face, Input},
     line::{Effect, Session},
     text,
 };
 use crate::signals::Signals;
 
-/// How long lines are still read after a signal.
+/// How long after a signal lines are read at the least. What was typed before it may only now leave the hands of the
+/// thread that reads.
 const LAST_LINES: Duration = Duration::from_millis(50);
 
 /// How long a logout may take when nobody reads what is printed.
@@ -28,21 +27,48 @@ pub(super) struct Driver<'a> {
     events: Events,
     signals: &'a Signals,
     session: Session,
+    /// What the server is called.
+    server: String,
+    /// Lines behind a command that waits for its place.
+    ahead: Ahead,
+    /// Set by a signal: only what is typed already is still read, and until when it is on its way for sure.
+    last: Option<Instant>,
+    /// Whether the connection is lost.
+    away: bool,
+    /// Whether something typed was given up.
+    unsent: bool,
 }
 
 /// How far a session is.
 enum Phase {
     /// Lines are read.
     Reading,
-    /// A command waits for its turn in the client, which takes only so many; `last`: then log out.
-    Giving { command: Command, last: bool },
+    /// A command waits for its place in the client, which takes only so many.
+    Giving(Command),
     /// Logging out: only events count.
     Leaving,
 }
 
+/// What happened.
+enum Wake {
+    Signal,
+    Event(Option<Event>),
+    Given,
+    /// There will be no place for the command.
+    GivenUp,
+    Typed(Input),
+}
+
 impl<'a> Driver<'a> {
-    pub(super) fn new(face: &'a mut Face, client: Client, events: Events, signals: &'a Signals) -> Self {
-        Self { face, client, events, signals, session: Session::default() }
+    pub(super) fn new(
+        face: &'a mut Face,
+        (client, events): (Client, Events),
+        server: String,
+        signals: &'a Signals,
+    ) -> Self {
+        let (session, ahead) = (Session::default(), Ahead::default());
+        let (last, away, unsent) = (None, false, false);
+        Self { face, client, events, signals, session, server, ahead, last, away, unsent }
     }
 
     /// Greets, and goes on until the session is over; the result is the exit code.
@@ -61,62 +87,89 @@ impl<'a> Driver<'a> {
         self.face.print(greeting)?;
         self.face.commands()?;
         let mut phase = Phase::Reading;
-        let mut leaving = pin!(last_lines_read(self.signals));
         loop {
-            let (effects, given) = self.next(&phase, leaving.as_mut()).await?;
-            if given {
-                phase = match phase {
-                    Phase::Giving { last: true, .. } => self.log_out().await,
-                    _ => Phase::Reading,
-                };
-            }
+            let effects = match self.next(&phase).await? {
+                Wake::Signal => {
+                    self.last = Some(Instant::now() + LAST_LINES);
+                    continue;
+                }
+                Wake::Given => {
+                    phase = Phase::Reading;
+                    continue;
+                }
+                Wake::GivenUp => {
+                    self.unsent = true;
+                    self.face.print(text::NOT_SENT)?;
+                    vec![Effect::LogOut]
+                }
+                Wake::Event(event) => self.event(event),
+                Wake::Typed(input) => self.typed(input, &phase)?,
+            };
             for effect in effects {
                 match effect {
-                    Effect::Submit(command) => phase = Phase::Giving { command, last: false },
-                    Effect::LogOut => {
-                        phase = match phase {
-                            Phase::Giving { command, .. } => Phase::Giving { command, last: true },
-                            Phase::Leaving => Phase::Leaving,
-                            Phase::Reading => self.log_out().await,
-                        }
-                    }
-                    Effect::Exit(code) => return Ok(code),
+                    Effect::Submit(command) => phase = Phase::Giving(command),
+                    Effect::LogOut => phase = self.log_out().await,
+                    Effect::Exit(code) => return Ok(code.max(u8::from(self.unsent))),
                     effect => self.show(effect)?,
                 }
             }
         }
     }
 
-    /// Waits for the next thing to happen: its effects, and whether the command of the phase was given.
-    async fn next(
-        &mut self,
-        phase: &Phase,
-        leaving: Pin<&mut impl Future<Output = ()>>,
-    ) -> io::Result<(Vec<Effect>, bool)> {
-        let going = !matches!(phase, Phase::Leaving | Phase::Giving { last: true, .. });
+    /// Waits for the next thing to happen.
+    async fn next(&mut self, phase: &Phase) -> io::Result<Wake> {
+        let (reading, leaving) = (matches!(phase, Phase::Reading), matches!(phase, Phase::Leaving));
+        if reading && let Some(input) = self.ahead.pop() {
+            return Ok(Wake::Typed(input));
+        }
+        let stuck = self.away && !reading && !leaving;
+        let give_up = stuck && (self.last.is_some() || self.ahead.leaves());
         let give = async {
             match phase {
-                Phase::Giving { command, .. } => self.client.submit(command.clone()).await,
+                Phase::Giving(command) => self.client.submit(command.clone()).await,
                 _ => std::future::pending().await,
             }
         };
-        // A wish to leave comes first; then what came in, so that it is shown before more goes out.
-        let input = tokio::select! {
-            biased;
-            () = leaving, if going => return Ok((vec![Effect::LogOut], false)),
-            event = self.events.next() => return Ok((self.event(event), false)),
-            // If the session is over, an event says so.
-            _ = give => return Ok((Vec::new(), true)),
-            input = self.face.read(), if matches!(phase, Phase::Reading) => input?,
+        let event = async {
+            if reading && self.last.is_some() {
+                // Whoever wants to leave is not kept by what comes in without end.
+                tokio::task::yield_now().await;
+            }
+            self.events.next().await
         };
-        let effects = self.session.typed(input);
+        // What came in comes first, so that it is shown before more goes out.
+        Ok(tokio::select! {
+            biased;
+            () = self.signals.first().cancelled(), if self.last.is_none() && !leaving => Wake::Signal,
+            event = event => Wake::Event(event),
+            // If the session is over, an event says so.
+            _ = give => Wake::Given,
+            () = std::future::ready(()), if give_up => Wake::GivenUp,
+            input = self.face.read(self.last), if reading || stuck && self.ahead.has_room() => {
+                Wake::Typed(input?)
+            }
+        })
+    }
+
+    fn typed(&mut self, input: Input, phase: &Phase) -> io::Result<Vec<Effect>> {
+        let mut effects = Vec::new();
+        if matches!(phase, Phase::Reading) {
+            effects = self.session.typed(input);
+        } else {
+            self.ahead.push(input);
+        }
         if !effects.iter().any(|effect| matches!(effect, Effect::Ask(_) | Effect::LogOut)) {
             self.face.commands()?;
         }
-        Ok((effects, false))
+        Ok(effects)
     }
 
     fn event(&mut self, event: Option<Event>) -> Vec<Effect> {
+        match &event {
+            Some(Event::Disconnected) => self.away = true,
+            Some(Event::Reconnected) => self.away = false,
+            _ => {}
+        }
         match event {
             Some(event) => self.session.event(event),
             None => vec![Effect::Exit(1)],
@@ -127,6 +180,9 @@ impl<'a> Driver<'a> {
         match effect {
             Effect::Print(text) => self.face.print(&text)?,
             Effect::Ask(prompt) => self.face.ask(prompt, true)?,
+            Effect::Contact(fingerprint) => {
+                self.face.warn(&text::first_contact(&self.server, &fingerprint))?
+            }
             Effect::Shown(stream, seq) => self.client.shown(stream, seq),
             Effect::Know(name) if text::one_line(&name) == name => self.face.know(&name),
             _ => {}
@@ -149,10 +205,4 @@ impl<'a> Driver<'a> {
             self.client.leave();
         }
     }
-}
-
-/// Ends a little after a signal: what was typed before it is still on its way through the reading thread.
-async fn last_lines_read(signals: &Signals) {
-    signals.first().cancelled().await;
-    tokio::time::sleep(LAST_LINES).await;
 }

@@ -1,6 +1,8 @@
 //! Where lines come from and go to: a terminal with an editor, or pipes.
 
-use std::io;
+use std::io::{self, Write};
+
+use tokio::time::Instant;
 
 use super::{pipe::Pipe, terminal::Terminal};
 use crate::termios;
@@ -19,7 +21,7 @@ pub(crate) enum Input {
 /// Reads lines and prints. An error means that nobody reads any more.
 pub(crate) enum Face {
     /// A row that is redrawn below what is printed.
-    Terminal(Terminal),
+    Terminal(Box<Terminal>),
     /// One line after the other.
     Pipe(Pipe),
 }
@@ -32,7 +34,11 @@ impl Face {
     pub(crate) fn open() -> io::Result<Self> {
         let terminal = termios::is_terminal(io::stdin()) && termios::is_terminal(io::stdout());
         let capable = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-        if terminal && capable { Terminal::open().map(Self::Terminal) } else { Pipe::open().map(Self::Pipe) }
+        if terminal && capable {
+            Terminal::open().map(|terminal| Self::Terminal(Box::new(terminal)))
+        } else {
+            Pipe::open().map(Self::Pipe)
+        }
     }
 
     /// Asks a question, which stands until a line was read.
@@ -67,11 +73,24 @@ impl Face {
         }
     }
 
-    /// The next line. A future that is dropped has lost nothing.
-    pub(crate) async fn read(&mut self) -> io::Result<Input> {
+    /// Prints text that ends in a newline to standard error.
+    pub(crate) fn warn(&mut self, text: &str) -> io::Result<()> {
         match self {
-            Self::Terminal(terminal) => terminal.read().await,
-            Self::Pipe(pipe) => Ok(pipe.read().await),
+            Self::Terminal(terminal) => terminal.warn(text),
+            Self::Pipe(_) => {
+                // What nobody reads there is no reason to leave.
+                let _ = io::stderr().write_all(text.as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    /// The next line. A future that is dropped has lost nothing. With `last`, nothing more is waited for: the end
+    /// comes behind what was typed, though not before that time.
+    pub(crate) async fn read(&mut self, last: Option<Instant>) -> io::Result<Input> {
+        match self {
+            Self::Terminal(terminal) => terminal.read(last).await,
+            Self::Pipe(pipe) => Ok(pipe.read(last).await),
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) enum Effect {
     Submit(Command),
     /// Note that the message printed before was shown.
     Shown(Stream, u64),
+    /// Say that a server with this key was met for the first time.
+    Contact(String),
     /// A name that can be completed.
     Know(String),
     /// Read no more lines; log out.
@@ -148,6 +150,7 @@ impl Session {
             }
             Event::Disconnected => print(text::DISCONNECTED.to_owned()),
             Event::Reconnected => print(text::RECONNECTED.to_owned()),
+            Event::FirstContact(fingerprint) => vec![Effect::Contact(fingerprint)],
             Event::Ended(end) => {
                 let (lines, code) = text::end(&end);
                 vec![Effect::Print(lines), Effect::Exit(code)]

@@ -1,5 +1,6 @@
 //! `hobnob chat`: a login, then a session.
 
+mod ahead;
 pub(crate) mod command;
 mod driver;
 mod editor;
@@ -10,6 +11,7 @@ pub(crate) mod login;
 mod pipe;
 mod terminal;
 pub(crate) mod text;
+mod typed;
 
 use std::io::{self, Write};
 
@@ -91,8 +93,11 @@ async fn talk(config: Config, user: Option<String>, face: &mut Face, signals: &S
         Entry::In(client, events, welcome) => {
             // A session needs no door, and its connection should be the only one.
             drop(door);
-            let greeting = text::welcome(&welcome.text, welcome.failed_logins);
-            Ok(Driver::new(face, client, events, signals).run(&greeting).await?)
+            let mut greeting = text::welcome(&welcome.text, welcome.failed_logins);
+            if welcome.damaged {
+                greeting += text::OUTBOX_DAMAGED;
+            }
+            Ok(Driver::new(face, (client, events), server, signals).run(&greeting).await?)
         }
     }
 }
@@ -137,7 +142,7 @@ async fn turn(dialogue: &mut Dialogue, step: Step, door: &mut Door, face: &mut F
         Step::Exit(code) => return Ok(Turn::Over(Entry::Exit(code))),
         Step::Ask { prompt, secret } => {
             face.ask(prompt, secret)?;
-            dialogue.typed(face.read().await?)
+            dialogue.typed(face.read(None).await?)
         }
         Step::LookUp(name) => dialogue.found(&door.lookup(&name).await?),
         Step::LogIn { name, password, register } => {

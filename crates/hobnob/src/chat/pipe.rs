@@ -1,14 +1,21 @@
 //! Lines over pipes, or on a terminal that can do no more.
 
 use std::{
-    io::{self, BufRead, Write},
+    io::{self, BufRead, BufReader, Write},
+    sync::Arc,
     thread,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
-use super::face::Input;
-use crate::termios::{self, Changed};
+use super::{
+    face::Input,
+    typed::{Watch, typed},
+};
+use crate::{
+    output::Output,
+    termios::{self, Changed},
+};
 
 /// Lines read ahead. When full, the pipe keeps the rest.
 const LINES: usize = 16;
@@ -18,7 +25,8 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 /// Standard input and output, line by line.
 pub(crate) struct Pipe {
     lines: mpsc::Receiver<Input>,
-    printer: Printer<io::Stdout>,
+    watch: Arc<Watch>,
+    printer: Printer<Output>,
     /// Set while a password is typed at a terminal.
     silent: Option<Changed>,
     /// Whether standard input is a terminal, which echoes.
@@ -30,11 +38,14 @@ pub(crate) struct Pipe {
 impl Pipe {
     pub(crate) fn open() -> io::Result<Self> {
         let (sender, lines) = mpsc::channel(LINES);
+        let (typed, watch) = typed();
         // Nobody can end a read from a pipe, so nobody joins this thread; it ends with the process.
-        thread::Builder::new().name("input".to_owned()).spawn(move || read_lines(&sender))?;
+        thread::Builder::new().name("input".to_owned()).spawn(move || {
+            read_lines(&sender, &mut BufReader::new(typed));
+        })?;
         let typed_at = termios::is_terminal(io::stdin());
         let echoed = typed_at && termios::is_terminal(io::stdout());
-        Ok(Self { lines, printer: Printer::new(io::stdout()), silent: None, typed_at, echoed })
+        Ok(Self { lines, watch, printer: Printer::new(Output), silent: None, typed_at, echoed })
     }
 
     pub(crate) fn ask(&mut self, prompt: &str, secret: bool) -> io::Result<()> {
@@ -48,8 +59,13 @@ impl Pipe {
         self.printer.print(text)
     }
 
-    pub(crate) async fn read(&mut self) -> Input {
-        let input = self.lines.recv().await.unwrap_or(Input::End);
+    pub(crate) async fn read(&mut self, last: Option<Instant>) -> Input {
+        let input = tokio::select! {
+            biased;
+            input = self.lines.recv() => input,
+            () = self.watch.dry(last) => self.lines.try_recv().ok(),
+        };
+        let input = input.unwrap_or(Input::End);
         if self.silent.take().is_none() && self.echoed && input != Input::End {
             self.printer.at_start = true;
         }
@@ -86,10 +102,9 @@ impl<W: Write> Printer<W> {
     }
 }
 
-fn read_lines(sender: &mpsc::Sender<Input>) {
-    let mut stdin = io::stdin().lock();
+fn read_lines(sender: &mpsc::Sender<Input>, from: &mut impl BufRead) {
     loop {
-        let input = read_line(&mut stdin, LINE_BYTES_MAX).unwrap_or(Input::End);
+        let input = read_line(from, LINE_BYTES_MAX).unwrap_or(Input::End);
         let end = input == Input::End;
         if sender.blocking_send(input).is_err() || end {
             return;

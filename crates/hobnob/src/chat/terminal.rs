@@ -4,17 +4,22 @@
 use std::{
     collections::VecDeque,
     io::{self, Read, Write},
+    sync::Arc,
     thread,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     editor::{Done, Editor},
     face::Input,
     keys::Keys,
+    typed::{Typed, Watch, typed},
 };
-use crate::termios::{self, Changed};
+use crate::{
+    output::write,
+    termios::{self, Changed},
+};
 
 /// Chunks of bytes read ahead. When full, the terminal keeps the rest.
 const CHUNKS: usize = 8;
@@ -22,6 +27,7 @@ const CHUNKS: usize = 8;
 /// A terminal whose last row is being edited.
 pub(crate) struct Terminal {
     typed: mpsc::Receiver<Vec<u8>>,
+    watch: Arc<Watch>,
     /// Bytes behind the end of the last line.
     ahead: VecDeque<u8>,
     keys: Keys,
@@ -35,11 +41,12 @@ impl Terminal {
     /// Takes over the terminal.
     pub(crate) fn open() -> io::Result<Self> {
         let mode = termios::keys()?;
-        let (sender, typed) = mpsc::channel(CHUNKS);
+        let (sender, chunks) = mpsc::channel(CHUNKS);
+        let (bytes, watch) = typed();
         // Nobody can end a read from a terminal, so nobody joins this thread; it ends with the process.
-        thread::Builder::new().name("terminal".to_owned()).spawn(move || read_chunks(&sender))?;
-        let (keys, editor) = (Keys::default(), Editor::default());
-        Ok(Self { typed, ahead: VecDeque::new(), keys, editor, asking: false, _mode: mode })
+        thread::Builder::new().name("terminal".to_owned()).spawn(move || read_chunks(&sender, bytes))?;
+        let (ahead, keys, editor) = (VecDeque::new(), Keys::default(), Editor::default());
+        Ok(Self { typed: chunks, watch, ahead, keys, editor, asking: false, _mode: mode })
     }
 
     pub(crate) fn ask(&mut self, prompt: &str, secret: bool) -> io::Result<()> {
@@ -50,6 +57,16 @@ impl Terminal {
 
     pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
         if self.asking { self.draw(&format!("\r\x1b[K{text}")) } else { write(text) }
+    }
+
+    /// Prints to standard error, which is the same terminal most of the time.
+    pub(crate) fn warn(&mut self, text: &str) -> io::Result<()> {
+        if self.asking {
+            write("\r\x1b[K")?;
+        }
+        // What nobody reads there is no reason to leave.
+        let _ = io::stderr().write_all(text.as_bytes());
+        self.draw("")
     }
 
     /// Clears the row.
@@ -64,13 +81,20 @@ impl Terminal {
         self.editor.know(name);
     }
 
-    pub(crate) async fn read(&mut self) -> io::Result<Input> {
+    pub(crate) async fn read(&mut self, last: Option<Instant>) -> io::Result<Input> {
         loop {
             if let Some(input) = self.press_ahead()? {
                 return Ok(input);
             }
-            match self.typed.recv().await {
+            let bytes = tokio::select! {
+                biased;
+                bytes = self.typed.recv() => bytes,
+                () = self.watch.dry(last) => self.typed.try_recv().ok(),
+            };
+            match bytes {
                 Some(bytes) => self.ahead.extend(bytes),
+                // A line half typed is not sent, and its row is cleared on the way out.
+                None if last.is_some() => return Ok(Input::End),
                 None => return self.finish(Input::End),
             }
         }
@@ -121,17 +145,10 @@ impl Drop for Terminal {
     }
 }
 
-fn write(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
-}
-
-fn read_chunks(sender: &mpsc::Sender<Vec<u8>>) {
-    let mut stdin = io::stdin().lock();
+fn read_chunks(sender: &mpsc::Sender<Vec<u8>>, mut typed: Typed) {
     let mut chunk = [0; 4096];
     loop {
-        match stdin.read(&mut chunk) {
+        match typed.read(&mut chunk) {
             Ok(0) => return,
             Ok(length) if sender.blocking_send(chunk[..length].to_vec()).is_ok() => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -31,6 +31,13 @@ pub(crate) const PASSWORD_CHANGED: &str = "Password changed\n";
 pub(crate) const PASSWORD_UNKNOWN: &str =
     "Error. The connection was lost before the server answered. Log in again to see which password holds\n";
 
+/// What an earlier process left is not all there.
+pub(crate) const OUTBOX_DAMAGED: &str =
+    "Error. The outbox was damaged, some messages may not have been sent\n";
+/// The client keeps a lot, but not everything.
+pub(crate) const NOT_SENT: &str =
+    "Error. Too much waits for the server already, what was typed last is not sent\n";
+
 pub(crate) const NO_ONE_ELSE: &str = "No one else is online now.\n";
 pub(crate) const NO_BLOCKS: &str = "You have blocked no one\n";
 pub(crate) const DISCONNECTED: &str = "Lost the connection to the server, trying again\n";

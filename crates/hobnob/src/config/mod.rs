@@ -158,6 +158,14 @@ impl Layers {
         read.map_err(|error| self.blame(name, &error)).ok()
     }
 
+    /// Notes an empty variable, unless a flag beats it: for what a script must not leave out by mistake.
+    fn refuse_empty(&mut self, name: &str, variable: &str, surroundings: &dyn Surroundings) {
+        let beaten = self.given.get(name).is_some_and(|given| matches!(given.origin, Origin::Argument(_)));
+        if !beaten && surroundings.variable(variable).is_some_and(|value| value.is_empty()) {
+            self.mistake(format!("{variable}: is empty"));
+        }
+    }
+
     /// A path; any but the empty one will do.
     fn path(&mut self, name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(&self.given.get(name)?.value);

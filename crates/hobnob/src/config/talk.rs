@@ -67,6 +67,7 @@ impl OneShotSettings {
     pub(crate) fn check(mut layers: Layers, surroundings: &dyn Surroundings) -> Result<Self, Mistakes> {
         let mut destination = layers.check("server", destination);
         let user = layers.check("user", name);
+        layers.refuse_empty("user", "HOBNOB_USER", surroundings);
         if let (Some(destination), Some(user)) = (&mut destination, user) {
             destination.user = Some(user);
         }

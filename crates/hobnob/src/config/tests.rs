@@ -187,3 +187,16 @@ fn destinations() {
     assert_eq!(user(""), None);
     assert_eq!(user("hans@"), None);
 }
+
+#[test]
+fn an_empty_name_is_a_mistake() {
+    let check = |arguments, variables| {
+        let given = Given { arguments, variables, file: Some("user = \"bob\"") };
+        let world = world(&given);
+        OneShotSettings::check(layers(SEND, &given, &world), &world).map(|settings| settings.destination.user)
+    };
+    assert_eq!(check(&[], &[]), Ok(Some("bob".to_owned())));
+    assert_eq!(check(&[("user", "hans")], &[("HOBNOB_USER", "")]), Ok(Some("hans".to_owned())));
+    assert!(check(&[("user", "")], &[]).is_err());
+    assert!(check(&[], &[("HOBNOB_USER", "")]).is_err());
+}

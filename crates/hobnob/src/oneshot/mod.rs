@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use hobnob_client::{Client, Config, Door, Events, Login, OpenError, Proof, Slot, Welcome};
+use hobnob_client::{Client, Config, Door, Event, Events, Login, OpenError, Proof, Slot, Welcome};
 use hobnob_protocol::v1::login_refused::Reason;
 
 pub(crate) use self::{send::send, tail::tail};
@@ -18,6 +18,7 @@ use crate::{
     MISUSE,
     chat::{AGENT, text},
     config::{Destination, OneShotSettings},
+    output,
     signals::Signals,
 };
 
@@ -57,6 +58,8 @@ struct Session {
     client: Client,
     events: Events,
     welcome: Welcome,
+    /// What the server is called.
+    server: String,
 }
 
 impl Caller {
@@ -71,6 +74,14 @@ impl Caller {
         Ok(Self { destination, name, password_file, data, pin })
     }
 
+    fn server(&self) -> String {
+        self.destination.address.to_string()
+    }
+
+    fn session(&self, client: Client, events: Events, welcome: Welcome) -> Session {
+        Session { client, events, welcome, server: self.server() }
+    }
+
     async fn open(&self, slot: Slot) -> Result<Door, Stop> {
         let config = Config {
             address: self.destination.address.clone(),
@@ -81,8 +92,7 @@ impl Caller {
         };
         let door = Door::open(config).await?;
         if let Some(fingerprint) = door.first_contact() {
-            let server = self.destination.address.to_string();
-            let _ = io::stderr().write_all(text::first_contact(&server, fingerprint).as_bytes());
+            met(&self.server(), fingerprint);
         }
         Ok(door)
     }
@@ -90,9 +100,10 @@ impl Caller {
     /// A session that nobody is told of: by a saved one's token, otherwise by the password.
     async fn log_in_quietly(&self, signals: &Signals) -> Result<Session, Stop> {
         let mut door = self.open(Slot::OneShot).await?;
-        if let Some(token) = door.saved_token(&self.name) {
+        let mut tokens = Tokens::default();
+        while let Some(token) = tokens.next(&door, &self.name) {
             match door.login_background(&self.name, token, false).await? {
-                Login::In { client, events, welcome } => return Ok(Session { client, events, welcome }),
+                Login::In { client, events, welcome } => return Ok(self.session(client, events, welcome)),
                 Login::Refused { reason, .. } if is_over(reason) => {}
                 Login::Refused { reason, text } => return Err(refused(reason, &text)),
             }
@@ -101,7 +112,7 @@ impl Caller {
             let password = password::obtain(self.password_file.as_deref(), &self.name, signals).await?;
             let asked = password.asked;
             match door.login_background(&self.name, Proof::Password(password.text), false).await? {
-                Login::In { client, events, welcome } => return Ok(Session { client, events, welcome }),
+                Login::In { client, events, welcome } => return Ok(self.session(client, events, welcome)),
                 Login::Refused {
                     reason: reason @ (Reason::WrongPassword | Reason::PasswordRefused),
                     text,
@@ -118,7 +129,13 @@ impl Session {
     /// Ends what is left of it; what is noted on disk is noted.
     async fn close(mut self) {
         self.client.logout().await;
-        let rest = async { while self.events.next().await.is_some() {} };
+        let rest = async {
+            while let Some(event) = self.events.next().await {
+                if let Event::FirstContact(fingerprint) = event {
+                    met(&self.server, &fingerprint);
+                }
+            }
+        };
         if tokio::time::timeout(CLOSING_MAX, rest).await.is_err() {
             self.client.leave();
         }
@@ -127,6 +144,19 @@ impl Session {
 
 /// How long a session may take to close when its command is done.
 const CLOSING_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The tokens of saved sessions, one after the other: the door forgets one that is refused.
+#[derive(Default)]
+struct Tokens(Option<Proof>);
+
+impl Tokens {
+    /// Another one. One that comes again could not be forgotten, and would be refused again.
+    fn next(&mut self, door: &Door, name: &str) -> Option<Proof> {
+        let token = door.saved_token(name).filter(|token| self.0.as_ref() != Some(token))?;
+        self.0 = Some(token.clone());
+        Some(token)
+    }
+}
 
 /// Whether a saved session has ended, so that only the password helps.
 fn is_over(reason: Reason) -> bool {
@@ -147,11 +177,14 @@ fn refused(reason: Reason, words: &str) -> Stop {
     }
 }
 
+/// Says on standard error that a server was met for the first time.
+fn met(server: &str, fingerprint: &str) {
+    let _ = io::stderr().write_all(text::first_contact(server, fingerprint).as_bytes());
+}
+
 /// Says something to whoever reads standard output.
 fn say(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    output::write(text)
 }
 
 /// The exit code of a command that stopped.

@@ -14,7 +14,7 @@ use hobnob_protocol::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Caller, Session, Stop, say, stopped};
+use super::{Caller, Session, Stop, met, say, stopped};
 use crate::{
     MISUSE,
     chat::{line, text},
@@ -76,8 +76,9 @@ async fn message(words: Option<OsString>, signals: &Signals) -> Result<String, S
         },
     };
     let words = words.replace("\r\n", "\n");
-    let words = words.trim_end_matches('\n');
-    if words.trim().is_empty() {
+    // As a chat does it.
+    let words = words.trim();
+    if words.is_empty() {
         return misuse("the message is empty");
     }
     if let Err(error) = hobnob_protocol::text::check(words) {
@@ -110,6 +111,9 @@ async fn submit(mut session: Session, command: Command, signals: &Signals) -> Re
     // Of what an earlier process left and this one gives, how much the server has not judged.
     let mut waiting = session.welcome.left_over + 1;
     let mut deadline = None;
+    if session.welcome.damaged {
+        let _ = say(text::OUTBOX_DAMAGED);
+    }
     // A new session has room for a command, so this does not wait. If it is over, an event says why.
     let _ = session.client.submit(command).await;
     loop {
@@ -139,6 +143,7 @@ async fn submit(mut session: Session, command: Command, signals: &Signals) -> Re
             }
             Some(Event::Disconnected) => deadline = Some(Instant::now() + PATIENCE),
             Some(Event::Reconnected) => deadline = None,
+            Some(Event::FirstContact(fingerprint)) => met(&session.server, &fingerprint),
             Some(Event::Message(_) | Event::Presence { .. }) => {}
             Some(Event::Ended(End::LoggedOut { .. })) | None => return give_up(session, waiting),
             Some(Event::Ended(end)) => {

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use hobnob_client::{Client, End, Event, Events, Login, Message, Slot};
+use hobnob_client::{End, Event, Login, Message, Slot};
 use hobnob_protocol::{text::visible, v1::Stream};
 use serde_json::json;
 
-use super::{Caller, Stop, refused, say, stopped};
+use super::{Caller, Session, Stop, Tokens, is_over, met, refused, say, stopped};
 use crate::{
     chat::{line, text},
     config::OneShotSettings,
@@ -25,17 +25,15 @@ pub(crate) async fn tail(settings: OneShotSettings) -> anyhow::Result<u8> {
         () = signals.first().cancelled() => return Ok(0),
         session = come_online(settings, &signals) => session,
     };
-    let (client, mut events) = match session {
+    let mut session = match session {
         Ok(session) => session,
         Err(stop) => return stopped(stop),
     };
-    match follow(&client, &mut events, json, &signals).await {
+    match follow(&mut session, json, &signals).await {
         Ok(code) => Ok(code),
         Err(_) => {
             // Nobody reads any more; whoever else is online should see that this one has gone.
-            client.logout().await;
-            let rest = async { while events.next().await.is_some() {} };
-            let _ = tokio::time::timeout(super::CLOSING_MAX, rest).await;
+            session.close().await;
             Ok(0)
         }
     }
@@ -43,21 +41,33 @@ pub(crate) async fn tail(settings: OneShotSettings) -> anyhow::Result<u8> {
 
 /// An online session of its own. It is opened by the token of a background session, which outlives it, so that the
 /// next call needs no password either.
-async fn come_online(settings: OneShotSettings, signals: &Signals) -> Result<(Client, Events), Stop> {
+async fn come_online(settings: OneShotSettings, signals: &Signals) -> Result<Session, Stop> {
     let caller = Caller::new(settings)?;
-    caller.log_in_quietly(signals).await?.close().await;
+    let background = caller.log_in_quietly(signals).await?;
+    let damaged = background.welcome.damaged;
+    background.close().await;
     let mut door = caller.open(Slot::Tail).await?;
-    let Some(token) = door.saved_token(&caller.name) else {
-        return Err(Stop::Io(io::Error::other("the session was not saved")));
-    };
-    match door.login(&caller.name, token, false).await? {
-        Login::In { client, events, .. } => Ok((client, events)),
-        Login::Refused { reason, text } => Err(refused(reason, &text)),
+    let mut tokens = Tokens::default();
+    // A tail that was killed may have left a token that is no longer good; it comes before the one just saved.
+    while let Some(token) = tokens.next(&door, &caller.name) {
+        match door.login(&caller.name, token, false).await? {
+            Login::In { client, events, mut welcome } => {
+                welcome.damaged |= damaged;
+                return Ok(caller.session(client, events, welcome));
+            }
+            Login::Refused { reason, .. } if is_over(reason) => {}
+            Login::Refused { reason, text } => return Err(refused(reason, &text)),
+        }
     }
+    Err(Stop::Io(io::Error::other("the session was not saved")))
 }
 
-async fn follow(client: &Client, events: &mut Events, json: bool, signals: &Signals) -> io::Result<u8> {
+async fn follow(session: &mut Session, json: bool, signals: &Signals) -> io::Result<u8> {
+    let Session { client, events, welcome, server } = session;
     let mut leaving = false;
+    if welcome.damaged {
+        tell(text::OUTBOX_DAMAGED, json)?;
+    }
     loop {
         let event = tokio::select! {
             biased;
@@ -72,13 +82,10 @@ async fn follow(client: &Client, events: &mut Events, json: bool, signals: &Sign
             None | Some(Event::Ended(End::LoggedOut { .. })) => return Ok(0),
             Some(Event::Ended(end)) => {
                 let (words, code) = text::end(&end);
-                if json {
-                    io::stderr().write_all(words.as_bytes())?
-                } else {
-                    say(&words)?
-                }
+                tell(&words, json)?;
                 return Ok(code);
             }
+            Some(Event::FirstContact(fingerprint)) => met(server, &fingerprint),
             Some(event) => {
                 say(&if json { json_line(&event) } else { plain_line(&event) })?;
                 if let Event::Message(message) = event {
@@ -89,6 +96,11 @@ async fn follow(client: &Client, events: &mut Events, json: bool, signals: &Sign
     }
 }
 
+/// Words for a person, which JSON has no place for.
+fn tell(words: &str, json: bool) -> io::Result<()> {
+    if json { io::stderr().write_all(words.as_bytes()) } else { say(words) }
+}
+
 fn plain_line(event: &Event) -> String {
     match event {
         Event::Message(message) => text::message(&message.sender, &message.text),
@@ -96,7 +108,7 @@ fn plain_line(event: &Event) -> String {
         Event::Disconnected => text::DISCONNECTED.to_owned(),
         Event::Reconnected => text::RECONNECTED.to_owned(),
         Event::Answer { command, answer, .. } => line::left_over(command, answer),
-        Event::Ended(_) => String::new(),
+        Event::FirstContact(_) | Event::Ended(_) => String::new(),
     }
 }
 
@@ -112,7 +124,7 @@ fn json_line(event: &Event) -> String {
         Event::Presence { user, online } => json!({ "type": "presence", "user": user, "online": online }),
         Event::Disconnected => json!({ "type": "connection", "connected": false }),
         Event::Reconnected => json!({ "type": "connection", "connected": true }),
-        Event::Answer { .. } | Event::Ended(_) => return String::new(),
+        Event::Answer { .. } | Event::FirstContact(_) | Event::Ended(_) => return String::new(),
     };
     escape(&object.to_string()) + "\n"
 }

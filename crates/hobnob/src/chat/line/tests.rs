@@ -40,6 +40,7 @@ impl World {
                 }
                 Effect::Shown(stream, seq) => format!("[shown {stream:?} {seq}]"),
                 Effect::Know(_) => String::new(),
+                Effect::Contact(fingerprint) => format!("[contact {fingerprint}]"),
                 Effect::LogOut => "[log out]".to_owned(),
                 Effect::Exit(code) => format!("[exit {code}]"),
             })
@@ -145,6 +146,7 @@ fn events_are_shown_and_messages_noted() {
     assert_eq!(world.event(presence), "hans logged out\n");
     assert_eq!(world.event(Event::Disconnected), "Lost the connection to the server, trying again\n");
     assert_eq!(world.event(Event::Reconnected), "Connected again\n");
+    assert_eq!(world.event(Event::FirstContact("SHA256:x".to_owned())), "[contact SHA256:x]");
 }
 
 #[test]
