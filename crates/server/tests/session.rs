@@ -486,3 +486,19 @@ async fn what_is_gone_at_the_end_of_a_stream_is_told() {
     let truncated = v1::Truncated { stream: v1::Stream::Broadcast as i32, from: 1, to: 1 };
     assert_eq!(yoda.event().await, server_frame::Body::Truncated(truncated));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_right_behind_the_login_is_answered() {
+    let mut server = TestServer::new(Policy::default());
+    for name in ["hans", "yoda", "luke"] {
+        let mut connection = server.connect();
+        connection.hello().await;
+        let login = connection.login_frame(name, "secret", true);
+        connection.ask(login).await;
+        // Sent before the answer to the login, so it is there while stored messages are being looked for.
+        connection.ask(Body::ListBlocks(v1::ListBlocks {})).await;
+        assert!(matches!(connection.reply().await, (2, reply::Body::Opened(_))));
+        let answered = tokio::time::timeout(Duration::from_secs(1), connection.reply()).await;
+        assert!(matches!(answered, Ok((3, reply::Body::Names(_)))), "{answered:?}");
+    }
+}

@@ -150,7 +150,7 @@ impl<L: Link> Live<L> {
             acks,
             in_flight: 0,
             held: None,
-            greeted: false,
+            greeted: logged_in.background,
             sends: Bucket::new(limits.send_rate, limits.send_burst, now),
             broadcasts: Bucket::new(limits.broadcast_rate, limits.broadcast_burst, now),
             read_at: now,
@@ -224,8 +224,8 @@ impl<L: Link> Live<L> {
         loop {
             if self.push.is_behind() && !self.background {
                 self.catch_up().await?;
+                self.greeted |= !self.push.is_behind();
             } else {
-                self.greeted = true;
                 self.step().await?;
             }
             self.drain_queues().await?;
