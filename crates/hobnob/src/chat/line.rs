@@ -138,7 +138,8 @@ impl Session {
     pub(crate) fn event(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Answer { ticket: Some(_), command, answer } => self.answer(&command, &answer),
-            Event::Answer { ticket: None, command, answer } => print(left_over(&command, &answer)),
+            // Left over by an earlier process.
+            Event::Answer { ticket: None, command, answer } => print(judged(&command, &answer)),
             Event::Message(message) => vec![
                 Effect::Know(message.sender.clone()),
                 Effect::Print(text::message(&message.sender, &message.text)),
@@ -181,14 +182,6 @@ pub(crate) fn judged(command: &Command, answer: &Answer) -> String {
         Answer::Submitted { outcome, user } => text::outcome(command, *outcome, user),
         Answer::Refused { text, .. } => text::error(text),
         Answer::Names(_) | Answer::Done | Answer::Lost | Answer::Local => String::new(),
-    }
-}
-
-/// What an earlier process submitted: only a refusal is news.
-pub(crate) fn left_over(command: &Command, answer: &Answer) -> String {
-    match answer {
-        Answer::Submitted { outcome: hobnob_protocol::v1::submitted::Outcome::Accepted, .. } => String::new(),
-        answer => judged(command, answer),
     }
 }
 

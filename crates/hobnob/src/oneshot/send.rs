@@ -139,7 +139,7 @@ async fn submit(mut session: Session, command: Command, signals: &Signals) -> Re
             }
             Some(Event::Answer { ticket: None, command, answer }) => {
                 waiting = waiting.saturating_sub(1);
-                let _ = say(&line::left_over(&command, &answer));
+                let _ = say(&line::judged(&command, &answer));
             }
             Some(Event::Disconnected) => deadline = Some(Instant::now() + PATIENCE),
             Some(Event::Reconnected) => deadline = None,

@@ -107,7 +107,7 @@ fn plain_line(event: &Event) -> String {
         Event::Presence { user, online } => text::presence(user, *online),
         Event::Disconnected => text::DISCONNECTED.to_owned(),
         Event::Reconnected => text::RECONNECTED.to_owned(),
-        Event::Answer { command, answer, .. } => line::left_over(command, answer),
+        Event::Answer { command, answer, .. } => line::judged(command, answer),
         Event::FirstContact(_) | Event::Ended(_) => String::new(),
     }
 }

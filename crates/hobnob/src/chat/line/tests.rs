@@ -150,7 +150,7 @@ fn events_are_shown_and_messages_noted() {
 }
 
 #[test]
-fn left_over_commands_tell_refusals_alone() {
+fn left_over_commands_are_told_like_others() {
     let mut world = World::default();
     let mut left_over = |command: Command, outcome| {
         let answer = submitted(outcome);
@@ -158,7 +158,7 @@ fn left_over_commands_tell_refusals_alone() {
     };
     let message = || Command::Message { to: "bob".to_owned(), text: "hi".to_owned() };
     assert_eq!(left_over(message(), Outcome::Accepted), "");
-    assert_eq!(left_over(Command::Block("bob".to_owned()), Outcome::Accepted), "");
+    assert_eq!(left_over(Command::Block("bob".to_owned()), Outcome::Accepted), "Bob is blocked\n");
     assert_eq!(left_over(message(), Outcome::InboxFull), "Error. Bob's inbox is full\n");
 }
 
