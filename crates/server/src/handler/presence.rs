@@ -112,11 +112,10 @@ pub(crate) async fn expire(node: &Node, expiry: Expiry) -> Result<()> {
             }
             row.online = false;
             row.used_ms = now;
-            // Broadcasts from here on are not for it. A hole that it has not passed yet only grows.
-            let passed = matches!(row.broadcast_hole, Some((_, Some(to))) if to <= row.broadcast_floor);
-            let open = row.broadcast_hole.filter(|_| !passed);
-            let from = open.map_or(tx.head(StreamId::Broadcast)?, |(from, _)| from);
-            row.broadcast_hole = Some((from, None));
+            // Broadcasts from here on are not for it. A session has one hole: an earlier one that it has not passed
+            // yet is forgotten, since to show what was sent while it was offline is better than to lose what
+            // was sent while it was not.
+            row.broadcast_hole = Some((tx.head(StreamId::Broadcast)?, None));
             tx.set_last_seen(place.account, now)?;
             tx.save_session(&row)
         })
