@@ -193,6 +193,9 @@ async fn of_many_that_register_one_name_at_the_same_moment_one_wins() {
     let mut connections: Vec<_> = (0..6).map(|_| server.connect()).collect();
     for connection in &mut connections {
         connection.hello().await;
+    }
+    // All are under way before the first is committed: nothing here waits for the server.
+    for connection in &mut connections {
         let login = connection.login_frame("hans", "secret", true);
         connection.ask(login).await;
     }
