@@ -55,6 +55,27 @@ pub const WRITER_QUEUE: usize = 4096;
 /// How often the heads of all streams are compared with what was sent.
 pub const SWEEP_PERIOD: Duration = Duration::from_secs(5);
 
+/// How long a request for private talk waits for its answer.
+pub const INVITE_LIFETIME: Duration = Duration::from_secs(60);
+/// How long after consent a first connection between the two may be made.
+pub const INTRODUCTION_LIFETIME: Duration = Duration::from_secs(30);
+/// Requests for private talk of one session that may stand at once.
+pub const INVITES_OUT_MAX: usize = 32;
+/// Requests for private talk with one user that may stand at once.
+pub const INVITES_IN_MAX: usize = 64;
+/// Addresses in a contact.
+pub const CONTACT_ADDRESSES_MAX: usize = 16;
+/// Largest frame of a private talk, in bytes.
+pub const TALK_FRAME_BYTES_MAX: usize = FRAME_BYTES_MAX;
+/// A link between two peers that is silent for this long is lost.
+pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How long after the relay's return a relayed talk may take to go on.
+pub const TALK_RETURN_MAX: Duration = Duration::from_secs(60);
+/// Private messages that may wait for the other's acknowledgement.
+pub const TALK_UNACKED_MAX: usize = 256;
+/// Bytes a second that one user may send over the server's relay, unless the server says otherwise.
+pub const RELAY_RATE: u32 = 16 << 20;
+
 // A text fits in its frame with room for names and numbers, also before it is known to be too long.
 const _: () = assert!(TEXT_BYTES_MAX + 4096 <= FRAME_BYTES_MAX);
 // Whatever is under way can be asked again.

@@ -119,6 +119,7 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
         features: Vec::new(),
         nonce: vec![6; 32].into(),
         server_key: vec![7; 32].into(),
+        relay: Some(v1::Relay { discovery_port: 4000 }),
     };
     let opened = v1::Opened {
         name: "Hans".into(),

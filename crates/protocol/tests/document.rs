@@ -101,7 +101,7 @@ fn example() -> Vec<(&'static str, Vec<u8>)> {
     let (nonce, server_key) = (counting(0x20, 32), counting(0x40, 32));
     let challenge = device_challenge(&nonce, "hans", &server_key);
     let hello = v1::Hello { version: 1, features: Vec::new(), agent: "example/1".into() };
-    let greeting = v1::Greeting { version: 1, features: Vec::new(), nonce, server_key };
+    let greeting = v1::Greeting { version: 1, features: Vec::new(), nonce, server_key, relay: None };
     let entry = v1::Entry {
         stream: v1::Stream::Inbox as i32,
         seq: 5,

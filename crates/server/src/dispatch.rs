@@ -54,6 +54,11 @@ pub(crate) async fn dispatch<L: Link>(
             password::change(&live.node, live.place, live.device.clone(), change).await
         }
         Request::Logout(_) => return Err(live.log_out(frame.id).await),
+        Request::Invite(_)
+        | Request::AnswerInvite(_)
+        | Request::CancelInvite(_)
+        | Request::MaySee(_)
+        | Request::Contact(_) => refused(Reason::UnknownRequest, "This server does not know the request"),
         Request::Hello(_) | Request::Lookup(_) | Request::Login(_) | Request::Resume(_) => {
             refused(Reason::AlreadyLoggedIn, "Logged in already")
         }

@@ -16,6 +16,7 @@ mod listen;
 pub mod node;
 pub mod password;
 pub mod reader;
+pub mod relay;
 pub mod rules;
 mod server;
 pub mod session;

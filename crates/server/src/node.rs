@@ -14,6 +14,8 @@ use crate::{
     gate::Gate,
     hub::{Hub, Wake},
     reader::Reader,
+    relay::Relay,
+    rules::invite::Invites,
     store::Secret,
     throttle::Throttle,
     writer::Writer,
@@ -70,6 +72,10 @@ pub struct Node {
     /// The name of the database's history, which changes at most once while the server runs: a database is
     /// restored while it does not, and a client must not be able to make all others start over.
     pub epoch: Arc<Epoch>,
+    /// Who has asked whom for private talk. Taken after the hub's locks, never before.
+    pub invites: Mutex<Invites>,
+    /// Carries what goes straight nowhere; `None`: off.
+    pub relay: Option<Arc<Relay>>,
     /// Time and chance.
     pub world: Arc<dyn World>,
     /// Cancelled when the server stops.

@@ -105,6 +105,8 @@ impl Server {
             passwords: Arc::new(Argon2Pool::new()),
             throttle: Default::default(),
             gate: Default::default(),
+            invites: Default::default(),
+            relay: None,
             epoch: Arc::new(Epoch::new(self.store.epoch()?)),
             world: Arc::new(RealWorld::default()),
             shutdown: shutdown.clone(),

@@ -110,6 +110,8 @@ impl Machine {
             passwords: Arc::new(PlainPasswords),
             throttle: Default::default(),
             gate: Default::default(),
+            invites: Default::default(),
+            relay: None,
             epoch: Arc::new(Epoch::new(store.epoch().expect("memory can be read"))),
             world: self.world.clone(),
             shutdown: CancellationToken::new(),

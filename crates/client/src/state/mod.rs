@@ -231,7 +231,7 @@ impl Session {
             Some(server_frame::Body::Presence(presence)) => {
                 self.tell(Event::Presence { user: presence.user, online: presence.online });
             }
-            None => {}
+            Some(server_frame::Body::Peer(_)) | None => {}
         }
     }
 

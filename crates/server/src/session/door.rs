@@ -95,6 +95,7 @@ fn greet(node: &Node, greeted: &Greeted, hello: &Hello) -> Result<Reply, Ended> 
         features: Vec::new(),
         nonce: Bytes::copy_from_slice(&greeted.nonce),
         server_key: node.server_key.clone(),
+        relay: None,
     }))
 }
 

@@ -115,6 +115,8 @@ impl TestServer {
             passwords: Arc::new(PlainPasswords),
             throttle: Default::default(),
             gate: Default::default(),
+            invites: Default::default(),
+            relay: None,
             epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
             world: Arc::new(PausedWorld { start: tokio::time::Instant::now(), drawn: AtomicI64::new(0) }),
             shutdown: CancellationToken::new(),
