@@ -4,4 +4,5 @@ pub mod invite;
 pub mod lockout;
 pub mod push;
 pub mod rate;
+pub mod share;
 pub mod stream;
