@@ -55,6 +55,8 @@ pub(crate) enum Workload {
     Fanout(Fanout),
     /// Messages to users who are offline, and their catch-up at login
     Offline(Offline),
+    /// Private talk of two people at real clients: consent, latency, the relay's cost
+    Talk(Talk),
     /// All of them in turn, as the project's aims are stated
     All {
         /// Tiny numbers, to see that it works
@@ -125,6 +127,19 @@ pub(crate) struct Offline {
     /// Messages that each sender has under way
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(crate) in_flight: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Talk {
+    /// How often they begin
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rounds: u32,
+    /// Messages, one after the other, on each way
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) messages: u32,
+    /// MiB of text over the relay
+    #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) mebibytes: u64,
 }
 
 impl Workload {

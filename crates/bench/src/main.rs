@@ -8,6 +8,7 @@ mod args;
 mod crew;
 mod histogram;
 mod link;
+mod person;
 mod process;
 mod report;
 mod server;
@@ -52,6 +53,7 @@ async fn run(common: &args::Common, workload: &Workload) -> anyhow::Result<Line>
         Workload::Direct(direct) => workload::direct::run(common, direct).await,
         Workload::Fanout(fanout) => workload::fanout::run(common, fanout).await,
         Workload::Offline(offline) => workload::offline::run(common, offline).await,
+        Workload::Talk(talk) => workload::talk::run(common, talk).await,
         Workload::All { .. } => unreachable!("`all` was taken apart"),
     }
 }

@@ -75,6 +75,11 @@ impl Server {
         Ok(Self { child, pid, folder, target: Arc::new(Target { address, tls }) })
     }
 
+    /// Its folder, gone with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its memory now.
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
         process::memory(self.pid)
@@ -113,7 +118,7 @@ fn folder(common: &Common) -> anyhow::Result<TempDir> {
 }
 
 /// The program named, or the one beside this.
-fn program(common: &Common) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(common: &Common) -> anyhow::Result<PathBuf> {
     if let Some(path) = &common.server {
         return path.canonicalize().with_context(|| path.display().to_string());
     }
