@@ -12,7 +12,8 @@ const SECRET: [&str; 5] = [
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
     println!("cargo::rerun-if-changed={root}");
-    let schema = protox::compile(["hobnob/v1/client.proto", "hobnob/v1/peer.proto"], [root])?;
+    let schema =
+        protox::compile(["hobnob/v1/client.proto", "hobnob/v1/peer.proto", "hobnob/v1/file.proto"], [root])?;
     prost_build::Config::new().bytes(["."]).skip_debug(SECRET).compile_fds(schema)?;
     Ok(())
 }

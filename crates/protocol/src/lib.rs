@@ -47,6 +47,9 @@ pub fn device_challenge(nonce: &[u8], name: &str, server_key: &[u8]) -> Vec<u8> 
     challenge
 }
 
+/// What stands before a ticket where it is signed, so that the signature is worth nothing for anything else.
+pub const TICKET_DOMAIN: &[u8] = b"hobnob file ticket v1\0";
+
 #[cfg(test)]
 mod tests {
     #[test]

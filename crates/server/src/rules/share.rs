@@ -60,6 +60,15 @@ impl Chunks {
     }
 }
 
+/// What people see of a folder, which is shared as a small file that lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Bytes of all files in it.
+    pub bytes: u64,
+    /// How many they are.
+    pub files: u32,
+}
+
 /// How much of a file a session holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -102,6 +111,21 @@ pub struct Listed {
     pub name: String,
     /// How many users hold any of it.
     pub sources: u32,
+    /// What it lists, if it is a folder.
+    pub folder: Option<Folder>,
+}
+
+/// What a session says of a file that it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Whose session it is.
+    pub account: AccountId,
+    /// What the user calls it.
+    pub name: String,
+    /// How much of it is there.
+    pub held: Held,
+    /// What it lists, if it is a folder.
+    pub folder: Option<Folder>,
 }
 
 /// Why a file is not taken into the index.
@@ -113,13 +137,6 @@ pub enum ShareError {
     /// The name, or the size, cannot be one.
     #[error("this cannot be shared")]
     Invalid,
-}
-
-#[derive(Clone, Debug)]
-struct Share {
-    account: AccountId,
-    name: String,
-    held: Held,
 }
 
 /// The index.
@@ -136,14 +153,8 @@ impl Shares {
     ///
     /// # Errors
     /// It holds too many, or this cannot be a file.
-    pub fn hold(
-        &mut self,
-        session: SessionId,
-        account: AccountId,
-        content: &Content,
-        name: &str,
-        held: Held,
-    ) -> Result<(), ShareError> {
+    pub fn hold(&mut self, session: SessionId, content: &Content, share: Share) -> Result<(), ShareError> {
+        let name = share.name.clone();
         let named = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
         if !named || content.id.len() != 32 || i64::try_from(content.size).is_err() {
             return Err(ShareError::Invalid);
@@ -153,11 +164,10 @@ impl Shares {
             return Err(ShareError::TooMany);
         }
         mine.insert(content.clone());
-        let share = Share { account, name: name.to_owned(), held };
         if let Some(old) = self.files.entry(content.clone()).or_default().insert(session, share) {
             self.unname(&old.name, content);
         }
-        *self.names.entry(name.to_owned()).or_default().entry(content.clone()).or_default() += 1;
+        *self.names.entry(name).or_default().entry(content.clone()).or_default() += 1;
         Ok(())
     }
 
@@ -250,17 +260,18 @@ impl Shares {
         wanted: &impl Fn(&str) -> bool,
     ) -> Option<Listed> {
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut users = BTreeSet::new();
+        let (mut users, mut folder) = (BTreeSet::new(), None);
         for share in self.files.get(content)?.values() {
             if sees(share.account) && !share.held.is_empty() {
                 *names.entry(&share.name).or_default() += 1;
                 users.insert(share.account);
+                folder = folder.or(share.folder);
             }
         }
         let most = names.iter().filter(|(name, _)| wanted(name));
         let name = most.max_by(|one, other| one.1.cmp(other.1).then(other.0.cmp(one.0)))?.0;
         let sources = u32::try_from(users.len()).unwrap_or(u32::MAX);
-        Some(Listed { content: content.clone(), name: (*name).to_owned(), sources })
+        Some(Listed { content: content.clone(), name: (*name).to_owned(), sources, folder })
     }
 
     fn unname(&mut self, name: &str, content: &Content) {

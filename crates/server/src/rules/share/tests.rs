@@ -12,11 +12,15 @@ fn session(number: i64) -> (SessionId, AccountId) {
     (SessionId(number), AccountId(number))
 }
 
+fn share(account: AccountId, name: &str, held: Held) -> Share {
+    Share { account, name: name.to_owned(), held, folder: None }
+}
+
 fn index(shares: &[(i64, u8, &str, Held)]) -> Shares {
     let mut index = Shares::default();
     for (who, byte, name, held) in shares {
         let (session, account) = session(*who);
-        index.hold(session, account, &content(*byte), name, held.clone()).unwrap();
+        index.hold(session, &content(*byte), share(account, name, held.clone())).unwrap();
     }
     index
 }
@@ -66,7 +70,7 @@ fn holders_of_chunks_are_found_and_grow() {
     let Held::Some(more) = some(&[4, 20]) else { unreachable!() };
     index.extend(SessionId(1), &content(7), &more);
     assert_eq!(who(&index, Some(&[4, 5])), [1, 3]);
-    index.hold(SessionId(1), AccountId(1), &content(7), "a", Held::All).unwrap();
+    index.hold(SessionId(1), &content(7), share(AccountId(1), "a", Held::All)).unwrap();
     assert_eq!(who(&index, Some(&[5])), [1, 3]);
 }
 
@@ -82,7 +86,7 @@ fn nothing_is_left_of_a_session_that_left() {
 #[test]
 fn a_name_may_change_and_the_index_with_it() {
     let mut index = index(&[(1, 7, "a", Held::All)]);
-    index.hold(SessionId(1), AccountId(1), &content(7), "b", Held::All).unwrap();
+    index.hold(SessionId(1), &content(7), share(AccountId(1), "b", Held::All)).unwrap();
     assert!(index.find(ALL, "a").is_empty());
     assert_eq!(index.find(ALL, "b").len(), 1);
 }
@@ -94,7 +98,7 @@ fn a_session_holds_only_so_much_and_only_files() {
     let hold = |index: &mut Shares, number: usize, name: &str| {
         let mut id = vec![0; 32];
         id[..8].copy_from_slice(&number.to_be_bytes());
-        index.hold(session, account, &Content { id: id.into(), size: 1 }, name, Held::All)
+        index.hold(session, &Content { id: id.into(), size: 1 }, share(account, name, Held::All))
     };
     for number in 0..HELD_MAX {
         hold(&mut index, number, "a").unwrap();
@@ -104,6 +108,6 @@ fn a_session_holds_only_so_much_and_only_files() {
     assert_eq!(hold(&mut index, 0, ""), Err(ShareError::Invalid));
     assert_eq!(hold(&mut index, 0, &"x".repeat(256)), Err(ShareError::Invalid));
     let short = Content { id: vec![1; 31].into(), size: 1 };
-    assert_eq!(index.hold(session, account, &short, "a", Held::All), Err(ShareError::Invalid));
+    assert_eq!(index.hold(session, &short, share(account, "a", Held::All)), Err(ShareError::Invalid));
     assert_eq!(Chunks::new(&[0xff; 1 << 16]).bits().len(), 2048);
 }
