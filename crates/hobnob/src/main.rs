@@ -3,6 +3,7 @@
 mod args;
 mod chat;
 mod config;
+mod log;
 mod oneshot;
 mod output;
 mod serve;
@@ -11,12 +12,10 @@ mod termios;
 
 use std::{
     io::{self, Write},
-    os::fd::{AsFd, BorrowedFd},
     process::ExitCode,
 };
 
 use args::{Misuse, Order};
-use tracing::Level;
 
 /// The exit code of misuse.
 const MISUSE: u8 = 2;
@@ -38,8 +37,8 @@ fn main() -> ExitCode {
 
 fn carry_out(order: Order) -> ExitCode {
     match &order {
-        Order::Chat(_) => show_warnings(true),
-        Order::Send { .. } | Order::Tail(_) => show_warnings(false),
+        Order::Chat(_) => log::show_warnings(true),
+        Order::Send { .. } | Order::Tail(_) => log::show_warnings(false),
         // A server has a log of its own.
         Order::Serve(_) | Order::Print(_) => {}
     }
@@ -59,18 +58,6 @@ fn carry_out(order: Order) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Shows the warnings of the client library on standard error; where a line is typed on the same terminal, only what
-/// is worse, because it would be garbled.
-fn show_warnings(typing: bool) {
-    let terminal = |file: BorrowedFd<'_>| termios::is_terminal(file);
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let garbled = typing && [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().all(terminal);
-    let level = if garbled { Level::ERROR } else { Level::WARN };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
-    // Nothing can be said where nobody listens.
-    subscriber.with_target(false).without_time().with_ansi(false).log_internal_errors(false).init();
 }
 
 /// A client needs little: one thread for its session, one for who sits at it.

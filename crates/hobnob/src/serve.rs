@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::{
     MISUSE,
     config::{ServeSettings, TlsSource},
+    log,
     signals::Signals,
 };
 
@@ -27,7 +28,7 @@ const THREADS_END: Duration = Duration::from_millis(500);
 /// # Errors
 /// The server cannot start, or has failed.
 pub(crate) fn run(settings: ServeSettings) -> Result<u8> {
-    log(&settings.log);
+    log::to_stderr(&settings.log);
     if !settings.relay {
         tracing::debug!("nothing is relayed");
     }
@@ -89,12 +90,6 @@ fn server_config(settings: ServeSettings) -> Config {
         ..Policy::default()
     };
     Config { data: settings.data, credentials: settings.credentials, tls, policy }
-}
-
-/// Logs to stderr; the filter was checked with the settings.
-fn log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
 }
 
 /// Says how far an import is, each time another twentieth is done.

@@ -1,15 +1,15 @@
 //! Which handler serves which request: a table.
 
 use hobnob_protocol::v1::{
-    ClientFrame, Done, Received, Stream, Submit, Submitted, client_frame::Body as Request, refused::Reason,
-    reply::Body as Reply, submit::Op, submitted::Outcome,
+    ClientFrame, Contact, Done, Received, Stream, Submit, Submitted, client_frame::Body as Request,
+    refused::Reason, reply::Body as Reply, submit::Op, submitted::Outcome,
 };
 use tokio::time::Instant;
 
 use crate::{
     handler::{
         message::{NotedJob, SubmitJob},
-        password, presence,
+        password, presence, private,
     },
     link::Link,
     session::{
@@ -23,7 +23,13 @@ use crate::{
 pub(crate) fn must_wait(frame: &ClientFrame) -> bool {
     !matches!(
         frame.body,
-        Some(Request::Submit(_) | Request::Received(_) | Request::Alive(_) | Request::Fetch(_))
+        Some(
+            Request::Submit(_)
+                | Request::Received(_)
+                | Request::Alive(_)
+                | Request::Fetch(_)
+                | Request::Contact(_)
+        )
     )
 }
 
@@ -54,11 +60,23 @@ pub(crate) async fn dispatch<L: Link>(
             password::change(&live.node, live.place, live.device.clone(), change).await
         }
         Request::Logout(_) => return Err(live.log_out(frame.id).await),
-        Request::Invite(_)
-        | Request::AnswerInvite(_)
-        | Request::CancelInvite(_)
-        | Request::MaySee(_)
-        | Request::Contact(_) => refused(Reason::UnknownRequest, "This server does not know the request"),
+        Request::Contact(contact) => {
+            private_contact(live, &contact);
+            return Ok(None);
+        }
+        Request::Invite(_) | Request::AnswerInvite(_) | Request::CancelInvite(_) | Request::MaySee(_)
+            if live.background =>
+        {
+            refused(Reason::Background, "A background session has no private talk")
+        }
+        Request::Invite(invite) => {
+            let wait = live.private.take(Instant::now());
+            live.pause_reading(wait);
+            private::invite(&live.node, &live.party(), live.place, &invite.user).await
+        }
+        Request::AnswerInvite(answer) => private::answer(&live.node, &live.party(), live.place, &answer),
+        Request::CancelInvite(cancel) => private::cancel(&live.node, live.place, &cancel.invite),
+        Request::MaySee(see) => private::may_see(&live.node, caller, see.user).await,
         Request::Hello(_) | Request::Lookup(_) | Request::Login(_) | Request::Resume(_) => {
             refused(Reason::AlreadyLoggedIn, "Logged in already")
         }
@@ -68,7 +86,7 @@ pub(crate) async fn dispatch<L: Link>(
 
 /// Receiving is not activity, and neither is what a client does by itself.
 fn is_activity(request: &Request) -> bool {
-    !matches!(request, Request::Received(_) | Request::Fetch(_) | Request::Logout(_))
+    !matches!(request, Request::Received(_) | Request::Fetch(_) | Request::Logout(_) | Request::Contact(_))
 }
 
 fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
@@ -112,6 +130,14 @@ fn noted<L: Link>(live: &mut Live<L>, received: Received) -> Option<(u64, Reply)
         let _ = live.node.writer.try_submit(Box::new(job));
     }
     None
+}
+
+fn private_contact<L: Link>(live: &mut Live<L>, contact: &Contact) {
+    if !live.background {
+        let wait = live.private.take(Instant::now());
+        live.pause_reading(wait);
+        private::contact(&live.node, live.place, contact);
+    }
 }
 
 fn fetch_again<L: Link>(live: &mut Live<L>, stream: Stream, after: u64) -> Reply {

@@ -4,6 +4,8 @@
 //! a non-blocking send into that session's bounded mailbox. What does not fit there is either waiting in the store
 //! (entries: the session is marked as behind) or ends that session (presence: `slow_consumer`).
 
+mod present;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -25,6 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::present::Present;
 use crate::store::{AccountId, Ended, SessionId, StreamId};
 
 /// A committed entry on its way to whoever is online.
@@ -110,6 +113,8 @@ pub struct Shared {
     pub sent_broadcast: AtomicU64,
     /// Last broadcast entry that the client has noted, by its own word.
     pub noted_broadcast: AtomicU64,
+    /// It was told what stands of private talk, and is told from then on what happens.
+    hears_private: AtomicBool,
     kicked: Mutex<Option<Close>>,
     kick: CancellationToken,
 }
@@ -258,10 +263,17 @@ impl Hub {
         self.look_at(place, until);
     }
 
+    /// Everybody who is here, held fast.
+    pub(crate) fn present(&self) -> Present<'_> {
+        Present { users: lock(&self.users) }
+    }
+
     /// A session is no longer here, unless a later connection has taken it up. A user without another is
-    /// announced as gone. A connection that it still has is closed with `close`.
-    pub fn detach(&self, place: Place, close: Close) {
-        let mut users = lock(&self.users);
+    /// announced as gone. A connection that it still has is closed with `close`. `gone` sees to what the session leaves
+    /// behind, while its user is still known, and is told whether that was the user's last session.
+    pub(crate) fn detach(&self, place: Place, close: Close, gone: impl FnOnce(&Present<'_>, bool)) {
+        let mut present = self.present();
+        let users = &mut present.users;
         let Some(user) = users.get_mut(&place.account) else { return };
         if user.sessions.get(&place.session).is_none_or(|here| here.generation > place.generation) {
             return;
@@ -271,9 +283,13 @@ impl Hub {
         {
             handle.shared.kick(close);
         }
-        if user.sessions.is_empty() {
-            announce(&users, place.account, false);
-            users.remove(&place.account);
+        let last = user.sessions.is_empty();
+        if last {
+            announce(users, place.account, false);
+        }
+        gone(&present, last);
+        if last {
+            present.users.remove(&place.account);
         }
     }
 

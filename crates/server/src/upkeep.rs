@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use hobnob_protocol::limits::TOKEN_LIFETIME;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    handler::presence,
+    handler::{presence, private},
     hub::{Expiry, Handle, Place},
     node::Node,
     store::{AccountId, Result, StreamId},
@@ -74,13 +74,17 @@ async fn note_broadcast(node: &Node, connected: Vec<(Place, Handle)>) -> Result<
     Ok(())
 }
 
-/// Sees to broken sessions whose time is up.
+/// Sees to broken sessions, and to requests for private talk, whose time is up.
 pub async fn expire(node: Arc<Node>) {
+    join(expire_sessions(&node), private::expire(&node)).await;
+}
+
+async fn expire_sessions(node: &Node) {
     loop {
         let expired = node.hub.expired().await;
         // Together, so that they share commits.
         for some in expired.chunks(TRIM_ROWS) {
-            join_all(some.iter().map(|expiry| expire_one(&node, *expiry))).await;
+            join_all(some.iter().map(|expiry| expire_one(node, *expiry))).await;
         }
     }
 }

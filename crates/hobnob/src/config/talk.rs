@@ -24,6 +24,8 @@ pub(crate) struct ChatSettings {
     pub(crate) data: PathBuf,
     /// The only key to accept.
     pub(crate) pin: Option<String>,
+    /// Never show an address to others: private talk goes through the relay.
+    pub(crate) relay_only: bool,
 }
 
 /// Everything that a command without a conversation needs, checked.
@@ -48,12 +50,12 @@ impl ChatSettings {
     /// Every mistake at once.
     pub(crate) fn check(mut layers: Layers, surroundings: &dyn Surroundings) -> Result<Self, Mistakes> {
         let destination = layers.check("server", destination);
-        // Accepted already; they take effect with the full screen, and with private talk.
+        // Accepted already; it takes effect with the full screen.
         layers.switch("plain");
-        layers.switch("relay-only");
+        let relay_only = layers.switch("relay-only");
         let data = layers.data("client", surroundings);
         let pin = layers.check("pin", pin);
-        let read = || Some(Self { destination: destination?, data: data?, pin });
+        let read = || Some(Self { destination: destination?, data: data?, pin, relay_only });
         let read = read();
         layers.finish(read)
     }

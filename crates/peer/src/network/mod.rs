@@ -1,13 +1,50 @@
 //! The thin driver below [`Talks`](crate::talk::Talks): one QUIC endpoint with the device's key, and its links. The only
 //! place that knows iroh.
+//!
+//! All state is on one board behind a short lock: what is expected, and which links there are. Effects change it at
+//! once, so there is no queue of commands that could be full. A task takes in who calls, one watches where this client
+//! is, and each handshake, attempt and link has one of its own; all belong to the network and end with it.
+//!
+//! What happens goes into one queue of 64 events. While it is full, links are not read, and QUIC holds the others back.
+//! What a link sends waits in a queue of its own; a peer that lets it fill up, because it sends without reading, loses
+//! the link.
 
-use std::sync::Arc;
+mod accept;
+mod admission;
+mod board;
+mod dial;
+mod endpoint;
+mod frame;
+mod link;
+mod resolver;
+mod tuning;
+mod whereabouts;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hobnob_protocol::v1;
+use iroh::{Endpoint, RelayUrl, TransportAddr};
 use rustls::client::danger::ServerCertVerifier;
+use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::talk::Effect;
+
+use admission::Porch;
+use board::SharedBoard;
+
+#[doc(hidden)]
+pub use tuning::Tuning;
+
+/// Events that wait to be taken.
+const EVENTS: usize = 64;
+/// Longest orderly end.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// Names one link of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,11 +150,15 @@ pub enum NetworkError {
 
 /// One endpoint and its links. Dropped, everything ends without a word; [`close`](Self::close) is better.
 #[derive(Debug)]
-pub struct Network {}
+pub struct Network {
+    shared: Arc<Shared>,
+}
 
 /// What happens on a network, in order. Not reading it stops the links from reading.
 #[derive(Debug)]
-pub struct NetworkEvents {}
+pub struct NetworkEvents {
+    events: mpsc::Receiver<LinkEvent>,
+}
 
 impl Network {
     /// Opens it. Returns at once; where this client can be reached comes as [`LinkEvent::Contact`].
@@ -125,30 +166,134 @@ impl Network {
     /// # Errors
     /// The endpoint cannot be bound.
     pub async fn open(setup: Setup) -> Result<(Self, NetworkEvents), NetworkError> {
-        let _ = setup;
-        Err(NetworkError::Bind(String::new()))
+        Self::open_tuned(setup, Tuning::default()).await
+    }
+
+    /// As [`open`](Self::open), with other times.
+    ///
+    /// # Errors
+    /// The endpoint cannot be bound.
+    #[doc(hidden)]
+    pub async fn open_tuned(setup: Setup, tuning: Tuning) -> Result<(Self, NetworkEvents), NetworkError> {
+        let board = SharedBoard::default();
+        let endpoint = endpoint::bind(&setup, &tuning, board.clone()).await?;
+        let (sender, events) = mpsc::channel(EVENTS);
+        let shared = Arc::new(Shared {
+            endpoint,
+            board,
+            porch: Mutex::default(),
+            events: sender,
+            relay: setup.relay.as_ref().map(endpoint::url).transpose()?,
+            relay_only: setup.relay_only,
+            beside_server: setup.relay.as_ref().is_some_and(endpoint::is_here),
+            tuning,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            stop: CancellationToken::new(),
+        });
+        shared.spawn(&shared.closing, accept::run(Arc::clone(&shared)));
+        shared.spawn(&shared.closing, whereabouts::run(Arc::clone(&shared)));
+        Ok((Self { shared }, NetworkEvents { events }))
     }
 
     /// Carries out `Expect`, `Dial`, `Forget`, `Send` and `Close`; other effects are none of its business. Does not wait: what is
-    /// sent and not yet acknowledged is bounded by the machine.
+    /// sent and not yet acknowledged is bounded by the machine. To be called within the runtime.
     pub fn carry_out(&self, effect: Effect) {
-        let _ = effect;
+        let shared = &self.shared;
+        match effect {
+            Effect::Expect { invite, key } => shared.board.lock().expect(invite, key),
+            Effect::Dial { invite, key, contact } => {
+                let attempt = shared.board.lock().attempt(invite, key);
+                shared.spawn(&shared.closing, dial::run(Arc::clone(shared), attempt, contact));
+            }
+            Effect::Forget(invite) => shared.board.lock().forget(&invite),
+            Effect::Send { link, frame } => shared.board.lock().send(link, frame::encode(frame)),
+            Effect::Close(link) => shared.board.lock().finish(link),
+            _ => {}
+        }
     }
 
     /// How a link runs now; `None`: it is gone.
     #[must_use]
     pub fn path(&self, link: Link) -> Option<Path> {
-        let _ = link;
-        None
+        let connection = self.shared.board.lock().connection(link)?;
+        let stats = connection.stats();
+        let paths = connection.paths();
+        let carrying = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
+        let (direct, relay) = match carrying.remote_addr() {
+            TransportAddr::Ip(address) => (Some(*address), None),
+            TransportAddr::Relay(url) => (None, url.host_str().map(str::to_owned)),
+            _ => (None, None),
+        };
+        let bytes = (stats.udp_tx.bytes, stats.udp_rx.bytes);
+        Some(Path { direct, relay, round_trip: carrying.rtt(), bytes })
     }
 
     /// Closes the links, once what was sent on them has arrived, and the endpoint; takes 2 s at most.
-    pub async fn close(self) {}
+    pub async fn close(self) {
+        let deadline = Instant::now() + CLOSE_MAX;
+        let shared = &self.shared;
+        shared.closing.cancel();
+        shared.board.lock().forget_all();
+        shared.tasks.close();
+        // A little more than a link takes, so that none is cut off that was about to be done.
+        let _ = timeout(shared.tuning.flush + Duration::from_millis(200), shared.tasks.wait()).await;
+        shared.stop.cancel();
+        let _ = timeout_at(deadline, shared.endpoint.close()).await;
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.shared.closing.cancel();
+        self.shared.stop.cancel();
+        self.shared.board.lock().forget_all();
+    }
 }
 
 impl NetworkEvents {
     /// The next event; never ends while the network is open.
     pub async fn next(&mut self) -> Option<LinkEvent> {
-        None
+        self.events.recv().await
+    }
+}
+
+/// What all tasks of a network share.
+#[derive(Debug)]
+struct Shared {
+    endpoint: Endpoint,
+    board: SharedBoard,
+    porch: Mutex<Porch>,
+    events: mpsc::Sender<LinkEvent>,
+    /// Under this client's own address of the server.
+    relay: Option<RelayUrl>,
+    relay_only: bool,
+    /// The server is on this machine, and so may be the others.
+    beside_server: bool,
+    tuning: Tuning,
+    tasks: TaskTracker,
+    /// No new links.
+    closing: CancellationToken,
+    /// Nothing any more.
+    stop: CancellationToken,
+}
+
+impl Shared {
+    /// A place in the queue of events; `None`: nobody takes them any more.
+    async fn permit(&self) -> Option<OwnedPermit<LinkEvent>> {
+        self.events.clone().reserve_owned().await.ok()
+    }
+
+    /// Held shortly, never across an await, and never together with the board.
+    fn porch(&self) -> MutexGuard<'_, Porch> {
+        self.porch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a task of the network, which ends with the token at the latest.
+    fn spawn(&self, until: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+        let until = until.clone();
+        self.tasks.spawn(async move {
+            until.run_until_cancelled(task).await;
+        });
     }
 }

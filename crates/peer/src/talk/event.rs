@@ -39,7 +39,8 @@ pub enum Input {
     },
     /// `path <user>`
     Path(String),
-    /// The session at the server ends: says good-bye to all, after what was typed has arrived. `Effect::Done` follows.
+    /// The session at the server ends: says good-bye to all, after what was typed has arrived. `Effect::Done`
+    /// follows within 3 s; requests end with the session, at the server.
     Leave,
 
     // ------------------------------------------------------------ the server
@@ -63,7 +64,7 @@ pub enum Input {
     },
     /// The connection to the server was lost (`false`) or is back.
     ServerUp(bool),
-    /// The person has blocked or unblocked somebody.
+    /// The person has blocked or unblocked somebody. Counts for what is said to them when the person leaves.
     Block {
         /// Whom, as the server writes the name.
         user: String,
@@ -95,7 +96,8 @@ pub enum Effect {
     Cancel(Invite),
     /// Ask the server whether the user may be seen; `Input::Sight` follows.
     MaySee(String),
-    /// Tell the server that the person is there.
+    /// Tell the server that the person is there: something was typed that asks nothing of it. At most one
+    /// each 200 ms.
     Active,
 
     // ------------------------------------------------------------ on the network
@@ -109,6 +111,7 @@ pub enum Effect {
         key: [u8; 32],
     },
     /// Make a link: [`LinkEvent::Up`] or [`LinkEvent::Failed`] follows. The key counts as expected as well.
+    /// Where an attempt for this talk is under way, this one takes its place: the other has moved.
     Dial {
         /// The talk.
         invite: Invite,
@@ -126,7 +129,8 @@ pub enum Effect {
         /// The frame.
         frame: v1::talk_frame::Body,
     },
-    /// Close the link once what was sent on it has arrived, or after a second. No [`LinkEvent::Down`] follows.
+    /// Close the link once what was sent on it has arrived, or after a second. No [`LinkEvent::Down`]
+    /// follows.
     Close(Link),
 
     // ------------------------------------------------------------ for the person
@@ -138,8 +142,8 @@ pub enum Effect {
     Done,
 }
 
-/// What a person is told. Names are as the server writes them, or as typed where it knows none; not yet safe for a
-/// terminal, like texts.
+/// What a person is told. Names are as the server writes them, or as typed where it knows none; not yet safe
+/// for a terminal, like texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// `Start private messaging with <user>`
@@ -176,7 +180,8 @@ pub enum News {
     Interrupted(String),
     /// It goes on.
     GoesOn(String),
-    /// A message did not arrive: `Error. <user> is no longer online`, or where `discreet` `Error. Not delivered to <user>`.
+    /// A message did not arrive: `Error. <user> is no longer online`, or where `discreet` `Error. Not
+    /// delivered to <user>`.
     Undelivered {
         /// To whom.
         user: String,
@@ -201,8 +206,8 @@ pub enum News {
     },
     /// `verify <user> ok` is remembered.
     Verified(String),
-    /// The key is not one that was seen of the user before. `refused`: because another was verified, so no talk begins until
-    /// this one is confirmed.
+    /// The key is not one that was seen of the user before. `refused`: because another was verified, so no
+    /// talk begins until this one is confirmed.
     NewKey {
         /// Whose.
         user: String,
@@ -213,7 +218,8 @@ pub enum News {
     Error(TalkError),
 }
 
-/// Why something that was typed came to nothing. The name is as typed, but where the server or the talk knows better.
+/// Why something that was typed came to nothing. The name is as typed, but where the server or the talk knows
+/// better.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TalkError {
     /// `Error. Invalid user`

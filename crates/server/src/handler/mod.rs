@@ -5,3 +5,4 @@ pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod password;
 pub(crate) mod presence;
+pub(crate) mod private;

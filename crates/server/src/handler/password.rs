@@ -1,10 +1,17 @@
 //! Changing a password.
 
 use bytes::Bytes;
-use hobnob_protocol::v1::{ChangePassword, Done, refused::Reason, reply::Body};
+use hobnob_protocol::{
+    close::Close,
+    v1::{ChangePassword, Done, refused::Reason, reply::Body},
+};
 
 use crate::{
-    handler::{claim, login::check_new_password, presence::internal},
+    handler::{
+        claim,
+        login::check_new_password,
+        presence::{detach, internal},
+    },
     hub::Place,
     node::Node,
     rules::lockout,
@@ -64,10 +71,7 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
         })
         .await?;
     for (session, generation) in others {
-        node.hub.detach(
-            Place { account: id, session, generation },
-            hobnob_protocol::close::Close::PasswordChanged,
-        );
+        detach(node, Place { account: id, session, generation }, Close::PasswordChanged);
     }
     Ok(Body::Done(Done {}))
 }

@@ -9,7 +9,7 @@ use hobnob_protocol::{
 };
 
 use crate::{
-    handler::claim,
+    handler::{claim, private},
     hub::{Expiry, Place},
     node::Node,
     session::wire::refused,
@@ -73,6 +73,11 @@ pub(crate) fn internal(error: &crate::store::StoreError) -> Body {
     refused(Reason::Internal, "The server failed, see its log")
 }
 
+/// A session is over or offline by now: whoever may know is told, and its connection, if it has one, is closed.
+pub(crate) fn detach(node: &Node, place: Place, close: Close) {
+    node.hub.detach(place, close, |present, last| private::left(node, present, place, last));
+}
+
 /// Ends a session for good: its token is worth nothing from now on. Others are told once that is durable.
 pub(crate) async fn end(node: &Node, place: Place, ended: Ended) -> Result<()> {
     let now = node.world.now_ms();
@@ -93,7 +98,7 @@ pub(crate) async fn end(node: &Node, place: Place, ended: Ended) -> Result<()> {
         Ended::Replaced => Close::Replaced,
         Ended::PasswordChanged => Close::PasswordChanged,
     };
-    node.hub.detach(place, close);
+    detach(node, place, close);
     Ok(())
 }
 
@@ -120,6 +125,6 @@ pub(crate) async fn expire(node: &Node, expiry: Expiry) -> Result<()> {
             tx.save_session(&row)
         })
         .await?;
-    node.hub.detach(place, Close::Unresponsive);
+    detach(node, place, Close::Unresponsive);
     Ok(())
 }

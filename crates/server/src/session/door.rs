@@ -7,7 +7,7 @@ use hobnob_protocol::{
     close::Close,
     limits::{LOGIN_FRAME_BYTES_MAX, LOGIN_FRAMES_MAX, LOGIN_TIMEOUT},
     v1::{
-        Greeting, Hello, LoginRefused, Lookup, client_frame::Body as Request, refused::Reason,
+        Greeting, Hello, LoginRefused, Lookup, Relay, client_frame::Body as Request, refused::Reason,
         reply::Body as Reply,
     },
 };
@@ -77,7 +77,7 @@ pub(super) async fn enter<L: Link>(
                 }
             }
             // Notes have no reply.
-            Some(Request::Received(_) | Request::Alive(_)) => continue,
+            Some(Request::Received(_) | Request::Alive(_) | Request::Contact(_)) => continue,
             None => refused(Reason::UnknownRequest, "This server does not know the request"),
             Some(_) => refused(Reason::NotLoggedIn, "Log in first"),
         };
@@ -95,7 +95,7 @@ fn greet(node: &Node, greeted: &Greeted, hello: &Hello) -> Result<Reply, Ended> 
         features: Vec::new(),
         nonce: Bytes::copy_from_slice(&greeted.nonce),
         server_key: node.server_key.clone(),
-        relay: None,
+        relay: node.relay.as_ref().map(|relay| Relay { discovery_port: relay.discovery_port().into() }),
     }))
 }
 

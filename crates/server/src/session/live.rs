@@ -22,11 +22,12 @@ use tokio::{
 
 use crate::{
     dispatch,
-    handler::{message::Ack, presence},
+    handler::{message::Ack, presence, private},
     hub::{Handle, Mail, Place, Shared},
     link::{Gone, Link},
     node::Node,
-    rules::{push::Sent, rate::Bucket, stream::Sender},
+    relay::Admission,
+    rules::{invite::Party, push::Sent, rate::Bucket, stream::Sender},
     session::{
         door::Entered,
         push::{Push, PushError},
@@ -41,6 +42,9 @@ const IN_FLIGHT_MAX: usize = 64;
 const TURN: usize = 64;
 /// How long a drain waits for answers of the writer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Requests for private talk and contacts a second, and at once before that counts: each goes on to somebody else.
+const PRIVATE_RATE: u32 = 10;
+const PRIVATE_BURST: u32 = 64;
 
 /// A session and everything it owns.
 pub(crate) struct Live<L> {
@@ -64,6 +68,7 @@ pub(crate) struct Live<L> {
     greeted: bool,
     pub(crate) sends: Bucket,
     pub(crate) broadcasts: Bucket,
+    pub(crate) private: Bucket,
     /// Nothing is read before this.
     read_at: Instant,
     last_activity: Instant,
@@ -73,6 +78,8 @@ pub(crate) struct Live<L> {
     pinged: Option<Instant>,
     probes: Vec<oneshot::Sender<()>>,
     opened: Option<(u64, Box<hobnob_protocol::v1::Opened>)>,
+    /// The right to use the relay.
+    admission: Option<Admission>,
 }
 
 /// How it goes on after a step.
@@ -124,8 +131,9 @@ impl<L: Link> Live<L> {
             node.hub.attach(place, &logged_in.name, logged_in.blocked, handle)
         };
         for replaced in logged_in.replaced {
-            node.hub.detach(replaced, Close::Replaced);
+            presence::detach(&node, replaced, Close::Replaced);
         }
+        let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
         let limits = node.policy.limits();
         let (acks_in, acks) = mpsc::channel(IN_FLIGHT_MAX);
         let push = Push {
@@ -153,12 +161,14 @@ impl<L: Link> Live<L> {
             greeted: logged_in.background,
             sends: Bucket::new(limits.send_rate, limits.send_burst, now),
             broadcasts: Bucket::new(limits.broadcast_rate, limits.broadcast_burst, now),
+            private: Bucket::new(PRIVATE_RATE, PRIVATE_BURST, now),
             read_at: now,
             last_activity: now,
             ping_at: now + PING_PERIOD,
             pinged: None,
             probes: Vec::new(),
             opened: Some((id, Box::new(logged_in.opened))),
+            admission,
             node,
             wire,
         }
@@ -178,11 +188,26 @@ impl<L: Link> Live<L> {
         match stop {
             Stop::Gone => self.break_off(None).await,
             Stop::Break(close) => self.break_off(Some(close)).await,
-            Stop::Kicked(close) => Some(close),
-            Stop::Over(ended, close) => {
-                self.end(ended).await;
+            Stop::Kicked(close) => {
+                if close != Close::Internal {
+                    self.leave_relay();
+                }
                 Some(close)
             }
+            Stop::Over(ended, close) => {
+                self.end(ended).await;
+                self.leave_relay();
+                Some(close)
+            }
+        }
+    }
+
+    /// The session is over, unless it goes on on another connection: nothing is relayed for it from now on. Where
+    /// it may come back the admission is only dropped, and lasts for the grace.
+    fn leave_relay(&mut self) {
+        let goes_on = self.node.hub.present().has_session(self.place.account, self.place.session);
+        if let Some(admission) = self.admission.take().filter(|_| !goes_on) {
+            admission.end();
         }
     }
 
@@ -224,7 +249,10 @@ impl<L: Link> Live<L> {
         loop {
             if self.push.is_behind() && !self.background {
                 self.catch_up().await?;
-                self.greeted |= !self.push.is_behind();
+                if !self.greeted && !self.push.is_behind() {
+                    self.greeted = true;
+                    self.tell_private().await?;
+                }
             } else {
                 self.step().await?;
             }
@@ -241,11 +269,23 @@ impl<L: Link> Live<L> {
         let row = self.node.writer.run(move |tx| tx.session(session)).await.map_err(internal)?;
         match row {
             Some(row) if row.ended.is_none() && row.generation == generation => {}
-            _ => return Err(Stop::Kicked(Close::Replaced)),
+            Some(row) if row.ended.is_none() => return Err(Stop::Kicked(Close::Replaced)),
+            _ => {
+                presence::detach(&self.node, self.place, Close::Replaced);
+                return Err(Stop::Kicked(Close::Replaced));
+            }
         }
         let blocked = self.node.reader.run(move |store| store.blocks_of(account)).await.map_err(internal)?;
         self.node.hub.add_blocks(account, &blocked);
         self.shared.behind.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Says what stands of private talk. Straight to the client: however much it is, its mailbox keeps its room.
+    async fn tell_private(&mut self) -> Step {
+        for frame in private::arrived(&self.node, self.place) {
+            self.wire.send_encoded(frame).await?;
+        }
         Ok(())
     }
 
@@ -416,6 +456,12 @@ impl<L: Link> Live<L> {
         self.last_activity = Instant::now();
     }
 
+    /// This session, as a peer knows it.
+    pub(crate) fn party(&self) -> Party {
+        let Place { account, session, .. } = self.place;
+        Party { account, session, name: self.name.clone(), key: self.device.clone() }
+    }
+
     /// A submit is on its way to the writer.
     pub(crate) fn sent_to_writer(&mut self) {
         self.in_flight += 1;
@@ -444,7 +490,8 @@ impl<L: Link> Live<L> {
         }
         match self.wire.reply(id, Reply::Done(hobnob_protocol::v1::Done {})).await {
             Ok(()) => Stop::Kicked(Close::LoggedOut),
-            Err(Gone) => Stop::Gone,
+            // Nobody is left to be told, but the session is over all the same.
+            Err(Gone) => Stop::Kicked(Close::LoggedOut),
         }
     }
 }
