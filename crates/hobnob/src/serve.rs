@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use hobnob_server::{
     Server, ServerError,
-    config::{Config, InboxLimits, Policy, Tls},
+    config::{Config, InboxLimits, Policy, RelayPolicy, Tls},
 };
 use tokio::net::TcpListener;
 
@@ -29,9 +29,6 @@ const THREADS_END: Duration = Duration::from_millis(500);
 /// The server cannot start, or has failed.
 pub(crate) fn run(settings: ServeSettings) -> Result<u8> {
     log::to_stderr(&settings.log);
-    if !settings.relay {
-        tracing::debug!("nothing is relayed");
-    }
     hobnob_server::raise_open_files_limit();
     let listen = settings.listen.clone();
     let own_certificate = matches!(settings.tls, TlsSource::Files { .. });
@@ -66,7 +63,7 @@ async fn listen_and_run(server: Server, listen: &str) -> Result<()> {
     Ok(())
 }
 
-/// The server's own configuration. `relay` comes with private talk.
+/// The server's own configuration.
 fn server_config(settings: ServeSettings) -> Config {
     let tls = match settings.tls {
         TlsSource::SelfSigned => Tls::SelfSigned,
@@ -89,7 +86,8 @@ fn server_config(settings: ServeSettings) -> Config {
         inbox,
         ..Policy::default()
     };
-    Config { data: settings.data, credentials: settings.credentials, tls, policy }
+    let relay = settings.relay.then_some(RelayPolicy { rate: settings.relay_rate });
+    Config { data: settings.data, credentials: settings.credentials, tls, policy, relay }
 }
 
 /// Says how far an import is, each time another twentieth is done.

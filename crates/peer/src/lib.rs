@@ -5,6 +5,8 @@
 //! to ask of the server, what to do on the network and what to tell the person. [`network`] is the thin driver below
 //! it: one QUIC endpoint with the device's key, and its links. [`keys`] remembers whose key is whose.
 
+pub mod file;
 pub mod keys;
 pub mod network;
 pub mod talk;
+pub mod transfer;

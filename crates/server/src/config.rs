@@ -15,6 +15,21 @@ pub struct Config {
     pub tls: Tls,
     /// The rules.
     pub policy: Policy,
+    /// What the relay may do; `None`: there is none.
+    pub relay: Option<RelayPolicy>,
+}
+
+/// What the relay may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayPolicy {
+    /// Bytes a second that one user may send over it; `None`: no limit.
+    pub rate: Option<u32>,
+}
+
+impl Default for RelayPolicy {
+    fn default() -> Self {
+        Self { rate: Some(limits::RELAY_RATE) }
+    }
 }
 
 /// Where the TLS certificate comes from.

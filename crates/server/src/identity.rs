@@ -2,6 +2,7 @@
 
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
 
+use iroh_relay::quic::ALPN_QUIC_ADDR_DISC;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -32,6 +33,8 @@ pub struct Identity {
     pub key_hash: [u8; 32],
     /// For the listener; `None`: plain text.
     pub tls: Option<Arc<ServerConfig>>,
+    /// For address discovery over QUIC, which knows no plain text.
+    pub quic: Arc<ServerConfig>,
 }
 
 impl Identity {
@@ -63,10 +66,11 @@ impl Identity {
         let leaf = chain.first().ok_or_else(|| file(&certificate, "no certificate in it"))?;
         let key_hash = public_key_hash(leaf)?;
         let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| file(&key, error))?;
-        let config =
-            server_config(chain, key).map_err(|error| IdentityError::Certificate(error.to_string()))?;
+        let unfit = |error: rustls::Error| IdentityError::Certificate(error.to_string());
+        let quic = quic_config(chain.clone(), key.clone_key()).map_err(unfit)?;
+        let config = server_config(chain, key).map_err(unfit)?;
         let tls = (*tls != Tls::Off).then(|| Arc::new(config));
-        Ok(Self { key_hash, tls })
+        Ok(Self { key_hash, tls, quic: Arc::new(quic) })
     }
 }
 
@@ -92,6 +96,20 @@ fn server_config(
     config.send_tls13_tickets = 1;
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn quic_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+    // A client asks once and stays connected.
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![ALPN_QUIC_ADDR_DISC.to_vec()];
     Ok(config)
 }
 

@@ -12,7 +12,7 @@ pub mod hub;
 pub mod identity;
 pub mod import;
 pub mod link;
-mod listen;
+pub mod listen;
 pub mod node;
 pub mod password;
 pub mod reader;

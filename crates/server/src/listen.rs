@@ -23,7 +23,7 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts until the node shuts down. Every connection is a task of `connections`, every session too.
-pub(crate) async fn listen(
+pub async fn listen(
     node: Arc<Node>,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,

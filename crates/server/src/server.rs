@@ -1,6 +1,6 @@
 //! The server as a whole: what is opened and started in which order, and how it stops.
 
-use std::{fs, sync::Arc, thread, time::Duration};
+use std::{fs, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use hobnob_protocol::close::Close;
 use tokio::{
@@ -19,6 +19,7 @@ use crate::{
     node::{Epoch, Node, RealWorld, World},
     password::Argon2Pool,
     reader::Reader,
+    relay::Relay,
     store::{
         Store, StoreError,
         sqlite::{SqliteOptions, SqliteStore},
@@ -95,10 +96,12 @@ impl Server {
             queue.run_blocking(&*writer_store);
         })?;
         let hub = Arc::new(Hub::default());
+        let reader = Reader::new(self.store.clone());
+        let relay = self.start_relay(listener.local_addr()?, reader.clone())?;
         let node = Arc::new(Node {
             policy: self.config.policy.clone(),
             server_key: self.identity.key_hash.to_vec().into(),
-            reader: Reader::new(self.store.clone()),
+            reader,
             writer,
             wake: hub.clone(),
             hub,
@@ -106,7 +109,7 @@ impl Server {
             throttle: Default::default(),
             gate: Default::default(),
             invites: Default::default(),
-            relay: None,
+            relay: relay.clone(),
             epoch: Arc::new(Epoch::new(self.store.epoch()?)),
             world: Arc::new(RealWorld::default()),
             shutdown: shutdown.clone(),
@@ -122,10 +125,20 @@ impl Server {
             () = writer_ended.cancelled() => shutdown.cancel(),
         }
         upkeep.shutdown().await;
-        drain(&node, &connections).await;
+        tokio::join!(drain(&node, &connections), async {
+            if let Some(relay) = relay {
+                relay.stop().await;
+            }
+        });
         drop(node);
         let joined = tokio::task::spawn_blocking(move || writer_thread.join()).await;
         joined.ok().and_then(Result::ok).ok_or(ServerError::Writer)
+    }
+
+    fn start_relay(&self, address: SocketAddr, reader: Reader) -> Result<Option<Arc<Relay>>, ServerError> {
+        let Some(policy) = &self.config.relay else { return Ok(None) };
+        let (grace, tls) = (self.config.policy.grace, self.identity.quic.clone());
+        Ok(Some(Relay::start(policy, grace, tls, address, reader)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! HTTP on the server's port: the WebSocket that clients talk over, and signs of health.
+//! HTTP on the server's port: the WebSocket that clients talk over, the way to the relay, and signs of health.
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
@@ -7,12 +7,16 @@ use futures_util::{SinkExt, StreamExt};
 use hobnob_protocol::{CONNECT_PATH, close::Close, limits};
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming as RequestBody,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{
+        CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
     upgrade::{OnUpgrade, Parts},
 };
 use hyper_util::rt::TokioIo;
+use iroh_relay::http::{RELAY_PATH, RELAY_PROBE_PATH};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,6 +36,7 @@ use tokio_util::{either::Either, task::TaskTracker};
 use crate::{
     link::{Gone, Incoming, Link},
     node::Node,
+    relay::{self, Visitor},
     session,
     throttle::Waiting,
 };
@@ -59,7 +64,12 @@ impl Web {
         request: Request<RequestBody>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         Ok(match (request.method(), request.uri().path()) {
-            (&Method::GET, CONNECT_PATH) => self.connect(request),
+            (&Method::GET, CONNECT_PATH) => self.connect(request).unwrap_or_else(|refused| *refused),
+            (&Method::GET, RELAY_PATH) if self.node.relay.is_some() => {
+                self.relay(request).unwrap_or_else(|refused| *refused)
+            }
+            // Clients measure how far the relay is.
+            (&Method::GET, RELAY_PROBE_PATH) if self.node.relay.is_some() => text(StatusCode::OK, ""),
             (&Method::GET, "/healthz") => text(StatusCode::OK, "alive\n"),
             (&Method::GET, "/readyz") => self.ready().await,
             (&Method::GET, "/") => text(StatusCode::OK, "hobnob: join with `hobnob chat`\n"),
@@ -80,44 +90,82 @@ impl Web {
         }
     }
 
-    /// The WebSocket handshake (RFC 6455, section 4.2).
-    fn connect(&self, mut request: Request<RequestBody>) -> Response<Full<Bytes>> {
-        let says = |name, value: &str| {
-            let header = request.headers().get(name).and_then(|header| header.to_str().ok());
-            header.is_some_and(|header| header.split(',').any(|part| part.trim().eq_ignore_ascii_case(value)))
-        };
-        let upgrade = says(UPGRADE, "websocket") && says(CONNECTION, "upgrade");
-        let key = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
-        let (true, true, Some(accept)) = (upgrade, says(SEC_WEBSOCKET_VERSION, "13"), key) else {
-            return text(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket\n");
-        };
-        let waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let Some(waiting) = waiting else {
-            return text(StatusCode::BAD_REQUEST, "one WebSocket a connection\n");
-        };
+    /// A client that wants to talk.
+    fn connect(&self, mut request: Request<RequestBody>) -> Answer {
+        let accept = accept_key(request.headers())?;
+        let waiting = self.take_waiting()?;
         let (node, address) = (self.node.clone(), self.address);
         let upgraded = hyper::upgrade::on(&mut request);
         self.sessions.spawn(async move {
             // An upgrade that comes to nothing is a connection that is gone.
-            let Some(socket) = web_socket(upgraded).await else { return };
+            let Some(socket) = web_socket(upgraded, config(), |_| {}).await else { return };
             session::serve(node, WebSocketLink { socket }, address, waiting).await;
         });
-        let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
-        let response = response.header(UPGRADE, "websocket").header(CONNECTION, "Upgrade");
-        let response = response.header(SEC_WEBSOCKET_ACCEPT, accept).body(Full::default());
-        response.unwrap_or_else(|_| text(StatusCode::BAD_REQUEST, "bad key\n"))
+        switch(&accept, None)
+    }
+
+    /// A client that wants to reach others over the relay.
+    fn relay(&self, mut request: Request<RequestBody>) -> Answer {
+        let accept = accept_key(request.headers())?;
+        let Some(relay) = &self.node.relay else { return Err(refuse(StatusCode::NOT_FOUND, "not found\n")) };
+        let Some(version) = relay::version(request.headers()) else {
+            return Err(refuse(StatusCode::BAD_REQUEST, "unknown version of the relay's protocol\n"));
+        };
+        let waiting = self.take_waiting()?;
+        let visitor = Visitor::new(request.headers(), version, self.address, waiting);
+        relay.receive(hyper::upgrade::on(&mut request), visitor);
+        switch(&accept, Some(version.to_header_value()))
+    }
+
+    /// The connection's place among those without a login, which goes with the WebSocket.
+    fn take_waiting(&self) -> Result<Waiting, Box<Response<Full<Bytes>>>> {
+        let waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        waiting.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "one WebSocket a connection\n"))
     }
 }
 
-/// The connection as a WebSocket. HTTP's buffers end here, so that no session holds them.
-async fn web_socket(upgraded: OnUpgrade) -> Option<Box<WebSocketStream<Io>>> {
+/// What a request for a WebSocket is answered with.
+type Answer = Result<Response<Full<Bytes>>, Box<Response<Full<Bytes>>>>;
+
+/// Checks a WebSocket handshake (RFC 6455, section 4.2); the key proves to the client that it was one.
+fn accept_key(headers: &HeaderMap) -> Result<String, Box<Response<Full<Bytes>>>> {
+    let says = |name, value: &str| {
+        let header = headers.get(name).and_then(|header| header.to_str().ok());
+        header.is_some_and(|header| header.split(',').any(|part| part.trim().eq_ignore_ascii_case(value)))
+    };
+    let upgrade = says(UPGRADE, "websocket") && says(CONNECTION, "upgrade");
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| upgrade && says(SEC_WEBSOCKET_VERSION, "13"));
+    key.map(|key| derive_accept_key(key.as_bytes()))
+        .ok_or_else(|| refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket\n"))
+}
+
+/// Agrees to a WebSocket, and to one of the protocols that were offered, if any was.
+fn switch(accept: &str, protocol: Option<HeaderValue>) -> Answer {
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(UPGRADE, "websocket")
+        .header(CONNECTION, "Upgrade")
+        .header(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = protocol {
+        response = response.header(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response.body(Full::default()).map_err(|_| refuse(StatusCode::BAD_REQUEST, "bad key\n"))
+}
+
+fn refuse(status: StatusCode, body: &'static str) -> Box<Response<Full<Bytes>>> {
+    Box::new(text(status, body))
+}
+
+/// The connection as a WebSocket, after `prepare`. HTTP's buffers end here, so that no session holds them.
+pub(crate) async fn web_socket(
+    upgraded: OnUpgrade,
+    config: WebSocketConfig,
+    prepare: impl FnOnce(&mut Io),
+) -> Option<Box<WebSocketStream<Io>>> {
     let Parts { io, read_buf, .. } = upgraded.await.ok()?.downcast::<TokioIo<Io>>().ok()?;
-    let socket = WebSocketStream::from_partially_read(
-        io.into_inner(),
-        read_buf.to_vec(),
-        Role::Server,
-        Some(config()),
-    );
+    let mut io = io.into_inner();
+    prepare(&mut io);
+    let socket = WebSocketStream::from_partially_read(io, read_buf.to_vec(), Role::Server, Some(config));
     Some(Box::new(socket.await))
 }
 

@@ -27,8 +27,10 @@ pub(crate) struct ServeSettings {
     pub(crate) welcome: String,
     /// Where the certificate comes from.
     pub(crate) tls: TlsSource,
-    /// Whether private talk is relayed; takes effect with private talk.
+    /// Whether private talk is relayed.
     pub(crate) relay: bool,
+    /// Bytes a second that one user may send over the relay; `None`: no limit.
+    pub(crate) relay_rate: Option<u32>,
     /// How long delivered messages are kept; `None`: not at all.
     pub(crate) history: Option<Duration>,
     /// Sessions a user may have at once.
@@ -78,6 +80,7 @@ impl ServeSettings {
         let tls = l.check("tls", tls);
         let insecure = l.switch("insecure");
         let relay = l.check("relay", value::off_or(on)).map(|relay| relay.is_some());
+        let relay_rate = l.check("relay-rate", value::off_or(value::byte_rate));
         let history = l.check("history", value::off_or(value::duration));
         let sessions_per_user = l.check("sessions-per-user", value::count);
         let send_rate = l.check("send-rate", value::off_or(value::rate));
@@ -107,6 +110,7 @@ impl ServeSettings {
                 welcome: welcome?,
                 tls: tls?,
                 relay: relay?,
+                relay_rate: relay_rate?,
                 history: history?,
                 sessions_per_user: sessions_per_user?,
                 send_rate: send_rate?,

@@ -66,6 +66,7 @@ pub(crate) const SERVE: &[Setting] = &[
     ),
     switch("insecure", "Allow --tls off on an address that others can reach"),
     value("relay", "on|off", Some("on"), "Relay private talk where no direct path exists"),
+    value("relay-rate", "SIZE/s|off", Some("16M/s"), "How fast one user may send over the relay"),
     value("history", "off|TIME", Some("off"), "How long messages are kept after delivery"),
     value("sessions-per-user", "N", Some("1"), "How often one user may be logged in at once"),
     value("send-rate", "N/s|off", Some("50/s"), "How fast one session may send in the long run"),

@@ -62,6 +62,27 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     size.filter(|size| *size > 0).ok_or_else(|| "is not a size, write 1000, 64KiB, 64MiB or 2GiB".to_owned())
 }
 
+/// `16M/s`, `16M`, `64KiB/s`: bytes a second, at least what carries a few of the largest packets.
+pub(super) fn byte_rate(text: &str) -> Result<u32, String> {
+    const LEAST: u64 = 64 << 10;
+    let (digits, unit) = split_unit(text.strip_suffix("/s").unwrap_or(text));
+    let shift = match unit {
+        "" | "B" => Some(0),
+        "K" | "KiB" => Some(10),
+        "M" | "MiB" => Some(20),
+        "G" | "GiB" => Some(30),
+        _ => None,
+    };
+    let rate = shift.and_then(|shift| number(digits)?.checked_mul(1 << shift));
+    match rate {
+        None => Err("is not a rate, write 64K/s, 16M/s or 1G/s".to_owned()),
+        Some(rate) => u32::try_from(rate)
+            .ok()
+            .filter(|_| rate >= LEAST)
+            .ok_or_else(|| "is out of range, a rate is from 64K/s to 3G/s".to_owned()),
+    }
+}
+
 /// One of two words.
 pub(super) fn either(yes: &'static str, no: &'static str) -> impl Fn(&str) -> Result<bool, String> {
     move |text| match text {
@@ -180,6 +201,26 @@ mod tests {
             &[("1000", 1000), ("64KiB", 65536), ("64MiB", 64 << 20), ("2GiB", 2 << 30), ("5B", 5)],
             &["", "0", "64MB", "MiB", "99999999999GiB", "1 KiB"],
         );
+    }
+
+    #[test]
+    fn byte_rates() {
+        check(
+            byte_rate,
+            &[
+                ("16M/s", 16 << 20),
+                ("64K/s", 64 << 10),
+                ("64KiB/s", 64 << 10),
+                ("2MiB", 2 << 20),
+                ("3G/s", 3 << 30),
+                ("100000", 100_000),
+            ],
+            &["", "0", "63K/s", "4G/s", "16M/m", "16m/s", "-1M/s", "fast", "99999999999G/s"],
+        );
+        check(off_or(byte_rate), &[("off", None), ("1M/s", Some(1 << 20))], &["0"]);
+        let default = super::super::table::SERVE.iter().find(|setting| setting.name == "relay-rate");
+        let default = default.and_then(|setting| setting.default).expect("a default");
+        assert_eq!(byte_rate(default), Ok(hobnob_protocol::limits::RELAY_RATE));
     }
 
     #[test]
