@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cursor::Marks;
 use crate::event::{Command, Event, Ticket};
+use crate::notes::Notes;
+use crate::peering::Peering;
 use crate::places::Places;
 
 /// The session is over, or is being logged out.
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     /// For the commands without an answer. The driver gives them back.
     places: Arc<Places>,
     marks: Arc<Marks>,
+    notes: Arc<Notes>,
+    peering: Peering,
     leave: CancellationToken,
     closing: AtomicBool,
     tickets: AtomicU64,
@@ -62,6 +66,8 @@ pub(crate) struct Ends {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) places: Arc<Places>,
     pub(crate) marks: Arc<Marks>,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) peering: Peering,
     pub(crate) leave: CancellationToken,
 }
 
@@ -72,6 +78,8 @@ impl Client {
             queue: Mutex::new(Queue(ends.requests)),
             places: ends.places,
             marks: ends.marks,
+            notes: ends.notes,
+            peering: ends.peering,
             leave: ends.leave,
             closing: AtomicBool::new(false),
             tickets: AtomicU64::new(1),
@@ -84,6 +92,24 @@ impl Client {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// What private talk needs of this session.
+    #[must_use]
+    pub fn peering(&self) -> &Peering {
+        &self.shared.peering
+    }
+
+    /// Notes where a peer can reach this client: the server is told now and after every reconnection. The newest
+    /// counts, of which 16 addresses are told. Does not wait.
+    pub fn contact(&self, contact: v1::Contact) {
+        self.shared.notes.contact(contact);
+    }
+
+    /// Tells the server, if it is there, that the person did something which it could not see. Does not wait; several
+    /// at once may be told as one.
+    pub fn active(&self) {
+        self.shared.notes.active();
     }
 
     /// Gives a command. Waits while some 16,000 or 16 MiB of them are unanswered; a future dropped while it waits has given nothing, so it can

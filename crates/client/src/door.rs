@@ -18,7 +18,7 @@ use crate::greet::{self, Device, Greeted};
 use crate::link::LinkError;
 use crate::state::{Begin, clip_name, clip_password};
 use crate::storage::{Cursor, Folder};
-use crate::{Client, Config, Disk, Events, Network, OpenError, Parts, Slot, SystemRandom, random};
+use crate::{Client, Config, Disk, Events, Network, OpenError, Parts, Peering, Slot, SystemRandom, random};
 
 /// How often a request is made anew because the connection was lost, or the server busy, under it.
 const TRIES: u32 = 5;
@@ -255,10 +255,13 @@ impl Door {
             tracing::warn!(%error, "the session is not saved");
         }
         let (name, text, failed_logins) = (opened.name.clone(), opened.welcome.clone(), opened.failed_logins);
+        let Config { address, agent, .. } = &self.config;
+        let connector = &self.parts.connector;
+        let peering = Peering::new(&**connector, address, &greeted, &folder, device.public());
         let resume = Resume {
-            connector: Arc::clone(&self.parts.connector),
-            address: self.config.address.clone(),
-            agent: self.config.agent.clone(),
+            connector: Arc::clone(connector),
+            address: address.clone(),
+            agent: agent.clone(),
             device,
             name: name.clone(),
             token: opened.token.clone(),
@@ -268,7 +271,7 @@ impl Door {
         let begin = Begin { background, waiting, cursor, opened, next_id: greeted.next_id };
         let random = Arc::clone(&self.parts.random);
         let (client, events, left_over) =
-            driver::start(Start { begin, link: greeted.link, folder, resume, random });
+            driver::start(Start { begin, link: greeted.link, folder, resume, random, peering });
         let welcome = Welcome { name, text, failed_logins, left_over, damaged };
         Ok(Login::In { client, events, welcome })
     }

@@ -13,7 +13,7 @@ use crate::event::{End, Event};
 use crate::greet::{self, Device, Greeted};
 use crate::state::Begin;
 use crate::storage::{Folder, TokenFile};
-use crate::{Config, Parts};
+use crate::{Config, Parts, Peering};
 
 /// How long all of it may take; what is not answered then stays for the next time.
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -69,7 +69,9 @@ impl Errand<'_> {
         let Config { address, agent, .. } = self.config;
         let device = Device::new(&folder.seed);
         let open = greet::open(&*self.parts.connector, address, agent, first_contact);
-        let Greeted { mut link, greeting, mut next_id } = open.await.ok()?;
+        let greeted = open.await.ok()?;
+        let peering = Peering::new(&*self.parts.connector, address, &greeted, &folder, device.public());
+        let Greeted { mut link, greeting, mut next_id, .. } = greeted;
         let body = client_frame::Body::Login(v1::Login {
             name: self.name.to_owned(),
             proof: Some(v1::login::Proof::Token(self.token.clone())),
@@ -94,7 +96,7 @@ impl Errand<'_> {
         let waiting = std::mem::take(&mut folder.waiting);
         folder.token = Box::new(Untouched(folder.token));
         let begin = Begin { background: true, waiting, cursor: folder.cursor.load(), opened, next_id };
-        Some(Start { begin, link, folder, resume, random: Arc::clone(&self.parts.random) })
+        Some(Start { begin, link, folder, resume, random: Arc::clone(&self.parts.random), peering })
     }
 }
 

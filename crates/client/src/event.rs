@@ -1,5 +1,6 @@
 //! What goes in and out of a [`Client`](crate::Client): commands and events.
 
+use bytes::Bytes;
 use hobnob_protocol::v1;
 
 /// Names one command of this process; higher ones were given later.
@@ -38,6 +39,19 @@ pub enum Command {
         /// The password from now on.
         new: String,
     },
+    /// Ask a user for private talk. Not kept: if the connection is or gets lost, the answer says so at once.
+    Invite(String),
+    /// Answer somebody's request for private talk.
+    AnswerInvite {
+        /// Which, as in [`v1::Asked`].
+        invite: Bytes,
+        /// Yes.
+        accept: bool,
+    },
+    /// Take back a request for private talk.
+    CancelInvite(Bytes),
+    /// Whether the user may be seen coming and going. Not kept, as `Invite`.
+    MaySee(String),
     /// Answered by the client itself with [`Answer::Local`], in its place among the others. `active` tells the
     /// server that the person did something.
     Local {
@@ -58,6 +72,10 @@ impl std::fmt::Debug for Command {
             Self::WhoElseSince(_) => "WhoElseSince",
             Self::Blocks => "Blocks",
             Self::ChangePassword { .. } => "ChangePassword",
+            Self::Invite(_) => "Invite",
+            Self::AnswerInvite { .. } => "AnswerInvite",
+            Self::CancelInvite(_) => "CancelInvite",
+            Self::MaySee(_) => "MaySee",
             Self::Local { .. } => "Local",
         })
     }
@@ -75,7 +93,7 @@ pub enum Answer {
     },
     /// To `WhoElse`, `WhoElseSince` and `Blocks`.
     Names(Vec<String>),
-    /// To `ChangePassword`: it is changed.
+    /// To `ChangePassword`: it is changed. To `AnswerInvite` and `CancelInvite`: the server knows.
     Done,
     /// The request could not be served.
     Refused {
@@ -84,7 +102,11 @@ pub enum Answer {
         /// The same for a person.
         text: String,
     },
-    /// `ChangePassword` only: the connection was lost before the answer came.
+    /// To `Invite`, and to `AnswerInvite` where the request does not stand any more.
+    Invited(v1::Invited),
+    /// To `MaySee`.
+    Sight(bool),
+    /// `ChangePassword`, `Invite` and `MaySee` only: the connection was lost before the answer came.
     Lost,
     /// To `Local`.
     Local,
@@ -111,6 +133,9 @@ pub enum Event {
         /// Came (or went).
         online: bool,
     },
+    /// The server tells of private talk: who asks, who answered, who is introduced. Some of it comes again after a
+    /// reconnection.
+    Peer(v1::PeerEvent),
     /// The connection was lost; the client is trying to get it back.
     Disconnected,
     /// It is back.

@@ -1,5 +1,5 @@
-//! Folders on disk: `DIR/known_servers`, and `DIR/HOST_PORT/USER/N/{device.key,outbox,cursor,token,lock}` for each
-//! device. All is readable by the owner alone, and one process at a time has a device.
+//! Folders on disk: `DIR/known_servers`, and `DIR/HOST_PORT/USER/N/{device.key,outbox,cursor,token,peers,lock}` for
+//! each device. All is readable by the owner alone, and one process at a time has a device.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use crate::cursor::Slots;
 use crate::file;
 use crate::outbox::Journal;
 use crate::random::{self, Random};
-use crate::storage::{Folder, Storage, TokenFile};
+use crate::storage::{Folder, PeersFile, Storage, TokenFile};
 use crate::{Address, OpenError, Slot};
 
 /// Devices of one user in one place.
@@ -73,6 +73,7 @@ impl Disk {
             waiting,
             cursor: Box::new(cursor),
             token: Box::new(token),
+            peers: Some(Arc::new(Peers(path.join("peers")))),
         })
     }
 }
@@ -165,6 +166,23 @@ impl TokenFile for Token {
 
     fn remove(&mut self) {
         remove(&self.path);
+    }
+}
+
+/// A text in a file.
+struct Peers(PathBuf);
+
+impl PeersFile for Peers {
+    fn load(&self) -> io::Result<String> {
+        match std::fs::read(&self.0) {
+            Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn save(&self, text: &str) -> io::Result<()> {
+        file::replace(&self.0, text.as_bytes()).map(drop)
     }
 }
 
@@ -268,6 +286,7 @@ mod tests {
         let root = data.path().join("new");
         let mut folder = disk(&root).open("yoda", Slot::Chat).ok().unwrap();
         folder.token.save(b"secret").unwrap();
+        folder.peers.unwrap().save("whose key is whose").unwrap();
         let mut todo = vec![root];
         let mut files = 0;
         while let Some(path) = todo.pop() {
@@ -279,7 +298,7 @@ mod tests {
                 todo.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
             }
         }
-        assert_eq!(files, 5);
+        assert_eq!(files, 6);
     }
 
     #[test]
@@ -297,6 +316,26 @@ mod tests {
         assert_eq!(disk.saved_token("yoda", Slot::Tail).unwrap(), "chat");
         chat.token.remove();
         assert_eq!(disk.saved_token("yoda", Slot::OneShot), None);
+    }
+
+    #[test]
+    fn what_is_known_of_peers_is_kept_with_the_device() {
+        let data = tempfile::tempdir().unwrap();
+        let disk = disk(data.path());
+        let peers = |slot| disk.open("yoda", slot).ok().unwrap().peers.unwrap();
+        assert_eq!(peers(Slot::Chat).load().unwrap(), "");
+        for text in ["luke 1\nleia 2\n", "luke 3\n", ""] {
+            peers(Slot::Chat).save(text).unwrap();
+            assert_eq!(peers(Slot::Chat).load().unwrap(), text);
+        }
+        peers(Slot::Chat).save("luke 1\n").unwrap();
+        assert_eq!(peers(Slot::OneShot).load().unwrap(), "", "each device knows its own");
+        let file = data.path().join("localhost_4000/yoda/1/peers");
+        std::fs::write(&file, b"luke \xff\n").unwrap();
+        assert_eq!(peers(Slot::Chat).load().unwrap(), "luke \u{fffd}\n");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(peers(Slot::Chat).load().is_err() && peers(Slot::Chat).save("x").is_err());
     }
 
     #[test]

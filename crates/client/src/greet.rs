@@ -20,6 +20,10 @@ const REPLY_TIMEOUT: Duration = PROBE_TIMEOUT.saturating_add(Duration::from_secs
 pub(crate) struct Greeted {
     pub(crate) link: BoxLink,
     pub(crate) greeting: v1::Greeting,
+    /// Whether the connection is encrypted.
+    pub(crate) tls: bool,
+    /// SHA-256 of the server's key, where that alone makes it the right one.
+    pub(crate) key: Option<[u8; 32]>,
     /// The id of the next request.
     pub(crate) next_id: u64,
 }
@@ -34,7 +38,7 @@ pub(crate) async fn open(
 ) -> Result<Greeted, OpenError> {
     let gone = |_| OpenError::NoServer(address.clone());
     let connected = timeout(HANDSHAKE_TIMEOUT * 2, connector.connect()).await.map_err(gone)??;
-    let Connected { mut link, key, first_contact: first } = connected;
+    let Connected { mut link, key, first_contact: first, tls } = connected;
     if first.is_some() {
         *first_contact = first;
     }
@@ -49,7 +53,7 @@ pub(crate) async fn open(
         Err(error) => return Err(lost(address, error)),
     };
     check(address, &greeting, key)?;
-    Ok(Greeted { link, greeting, next_id })
+    Ok(Greeted { link, greeting, tls, key, next_id })
 }
 
 fn lost(address: &Address, error: LinkError) -> OpenError {
@@ -116,6 +120,11 @@ pub(crate) struct Device(Ed25519KeyPair);
 impl Device {
     pub(crate) fn new(seed: &[u8; 32]) -> Self {
         Self(Ed25519KeyPair::from_seed_unchecked(seed).expect("a seed has 32 bytes"))
+    }
+
+    /// Its public key.
+    pub(crate) fn public(&self) -> [u8; 32] {
+        self.0.public_key().as_ref().try_into().expect("a public key has 32 bytes")
     }
 
     /// The proof that it is this device which logs in, on this connection, as `name`.

@@ -1,11 +1,13 @@
 //! A connection seen as frames in both directions, so that a simulation can put its own in place of a socket.
 
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hobnob_protocol::close::Close;
+use rustls::client::danger::ServerCertVerifier;
 
 use crate::OpenError;
 
@@ -56,6 +58,8 @@ pub struct Connected {
     pub key: Option<[u8; 32]>,
     /// The fingerprint, where the key was pinned just now, at first use.
     pub first_contact: Option<String>,
+    /// Whether it is encrypted.
+    pub tls: bool,
 }
 
 impl fmt::Debug for Connected {
@@ -68,6 +72,13 @@ impl fmt::Debug for Connected {
 pub trait Connector: Send + Sync {
     /// Makes one. The caller limits how long it may take.
     fn connect(&self) -> BoxFuture<'_, Result<Connected, OpenError>>;
+
+    /// Believes certificates of the server as a connection did: only that of `key` ([`Connected::key`]) or, without
+    /// one, what the system's roots accept. None: there are no certificates here.
+    fn verifier(&self, key: Option<[u8; 32]>) -> Option<Arc<dyn ServerCertVerifier>> {
+        let _ = key;
+        None
+    }
 }
 
 /// The next frame or sign of life.

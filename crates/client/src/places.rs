@@ -55,7 +55,9 @@ fn cost(command: &Command) -> usize {
     let bytes = match command {
         Command::Message { to, text } => to.len() + text.len(),
         Command::Broadcast { text } => text.len(),
-        Command::Block(user) | Command::Unblock(user) => user.len(),
+        Command::Block(user) | Command::Unblock(user) | Command::Invite(user) | Command::MaySee(user) => {
+            user.len()
+        }
         _ => 0,
     };
     (1 + bytes / PLACE_BYTES).min(PLACES)

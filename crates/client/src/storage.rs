@@ -1,5 +1,7 @@
 //! What a client keeps between runs, so that a simulation can put its own in place of files.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hobnob_protocol::v1;
 
@@ -39,6 +41,8 @@ pub struct Folder {
     pub cursor: Box<dyn CursorFile>,
     /// The session's token.
     pub token: Box<dyn TokenFile>,
+    /// What is known of other people's devices; `None`: nothing is kept of that here.
+    pub peers: Option<Arc<dyn PeersFile>>,
 }
 
 /// What an outbox held when it was opened.
@@ -114,4 +118,19 @@ pub trait TokenFile: Send {
 
     /// Removes it.
     fn remove(&mut self);
+}
+
+/// Keeps what private talk remembers of other people's devices: a small text, of which this library knows no more.
+pub trait PeersFile: Send + Sync {
+    /// What was saved last; empty, if nothing was. What is no UTF-8 any more is replaced.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn load(&self) -> std::io::Result<String>;
+
+    /// Saves it as a whole, readable by the owner alone: a crash leaves the old text or the new one.
+    ///
+    /// # Errors
+    /// It is not saved.
+    fn save(&self, text: &str) -> std::io::Result<()>;
 }

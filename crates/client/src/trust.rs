@@ -92,6 +92,8 @@ pub(crate) enum Expected {
     Demanded(String),
     /// This one, unless the system's roots accept another.
     Known(String),
+    /// One that the system's roots accept.
+    Roots,
     /// Nothing is known.
     Nothing,
 }
@@ -121,7 +123,7 @@ impl Verifier {
             Expected::Demanded(pin) | Expected::Known(pin) if *pin == shown => Verdict::Pinned(key),
             Expected::Demanded(_) => Verdict::Wrong(key),
             _ if by_roots() => Verdict::Roots,
-            Expected::Known(_) => Verdict::Wrong(key),
+            Expected::Known(_) | Expected::Roots => Verdict::Wrong(key),
             Expected::Nothing => Verdict::First(key),
         }
     }
@@ -204,6 +206,8 @@ mod tests {
             (Expected::Known(shown.clone()), false, Verdict::Pinned(KEY)),
             (Expected::Known(other.clone()), false, Verdict::Wrong(KEY)),
             (Expected::Known(other.clone()), true, Verdict::Roots),
+            (Expected::Roots, true, Verdict::Roots),
+            (Expected::Roots, false, Verdict::Wrong(KEY)),
             (Expected::Demanded(shown), false, Verdict::Pinned(KEY)),
             (Expected::Demanded(other.clone()), false, Verdict::Wrong(KEY)),
             (Expected::Demanded(other), true, Verdict::Wrong(KEY)),

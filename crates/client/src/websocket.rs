@@ -16,6 +16,7 @@ use hobnob_protocol::close::Close;
 use hobnob_protocol::limits::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -38,6 +39,8 @@ pub struct Network {
     address: Address,
     known: KnownServers,
     pin: Option<String>,
+    /// Whether the key of a server met for the first time is noted.
+    notes: bool,
 }
 
 /// How an attempt to speak TLS failed.
@@ -51,7 +54,12 @@ impl Network {
     /// To this server, whose key is kept below `data`, or has to be `pin`.
     #[must_use]
     pub fn new(address: Address, data: &Path, pin: Option<String>) -> Self {
-        Self { address, known: KnownServers { path: data.join("known_servers") }, pin }
+        Self { address, known: KnownServers { path: data.join("known_servers") }, pin, notes: true }
+    }
+
+    /// The same, but no key is noted.
+    pub(crate) fn that_notes_nothing(self) -> Self {
+        Self { notes: false, ..self }
     }
 
     async fn open(&self) -> Result<Connected, OpenError> {
@@ -74,7 +82,7 @@ impl Network {
                     Err(OpenError::Unencrypted { address: self.address.clone(), known })
                 }
                 Expected::Nothing if self.address.is_loopback() => self.plain().await,
-                Expected::Nothing => Err(OpenError::Plain(self.address.clone())),
+                Expected::Nothing | Expected::Roots => Err(OpenError::Plain(self.address.clone())),
             },
             Err(Failure::Other(error)) => Err(error),
         }
@@ -82,7 +90,7 @@ impl Network {
 
     async fn plain(&self) -> Result<Connected, OpenError> {
         let link = self.upgrade(self.dial().await?, "ws").await?;
-        Ok(Connected { link, key: None, first_contact: None })
+        Ok(Connected { link, key: None, first_contact: None, tls: false })
     }
 
     async fn encrypted(&self, expected: &Expected) -> Result<Connected, Failure> {
@@ -94,7 +102,7 @@ impl Network {
             Verdict::First(key) => (Some(key), Some(self.trust(key).map_err(Failure::Other)?)),
             Verdict::Roots | Verdict::Wrong(_) => (None, None),
         };
-        Ok(Connected { link, key, first_contact })
+        Ok(Connected { link, key, first_contact, tls: true })
     }
 
     async fn dial(&self) -> Result<TcpStream, OpenError> {
@@ -159,6 +167,9 @@ impl Network {
     /// Notes the key of a server met for the first time.
     fn trust(&self, key: [u8; 32]) -> Result<String, OpenError> {
         let shown = fingerprint(&key);
+        if !self.notes {
+            return Ok(shown);
+        }
         let known = self.known.add(&self.address, &shown).map_err(OpenError::at(&self.known.path))?;
         if known == shown { Ok(shown) } else { Err(self.changed(known, shown)) }
     }
@@ -188,6 +199,12 @@ impl Network {
 impl Connector for Network {
     fn connect(&self) -> BoxFuture<'_, Result<Connected, OpenError>> {
         Box::pin(self.open())
+    }
+
+    fn verifier(&self, key: Option<[u8; 32]>) -> Option<Arc<dyn ServerCertVerifier>> {
+        let expected = key.map_or(Expected::Roots, |key| Expected::Demanded(fingerprint(&key)));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Some(Arc::new(Verifier::new(expected, provider)))
     }
 }
 

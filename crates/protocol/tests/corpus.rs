@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hobnob_protocol::codec::encode;
-use hobnob_protocol::v1::{self, client_frame, reply, server_frame, submit};
+use hobnob_protocol::v1::{self, client_frame, peer_event, reply, server_frame, submit};
 
 #[path = "../../../fuzz/properties/frame.rs"]
 mod frame;
@@ -105,6 +105,40 @@ fn client_bodies() -> Vec<(&'static str, client_frame::Body)> {
         ("logout", Body::Logout(v1::Logout {})),
         ("received", Body::Received(v1::Received { inbox: 301, broadcast: 2 })),
         ("alive", Body::Alive(v1::Alive {})),
+        ("invite", Body::Invite(v1::Invite { user: "yoda".into() })),
+        ("answer_invite", Body::AnswerInvite(v1::AnswerInvite { invite: vec![8; 16].into(), accept: true })),
+        ("cancel_invite", Body::CancelInvite(v1::CancelInvite { invite: vec![8; 16].into() })),
+        ("may_see", Body::MaySee(v1::MaySee { user: "yoda".into() })),
+        ("contact", Body::Contact(contact())),
+    ]
+}
+
+fn contact() -> v1::Contact {
+    v1::Contact { addresses: vec!["192.0.2.7:40000".into(), "[2001:db8::7]:40000".into()], relay: true }
+}
+
+fn peer_events() -> Vec<(&'static str, peer_event::Event)> {
+    use peer_event::Event;
+    let invite = || vec![8; 16].into();
+    let introduced = v1::Introduced {
+        invite: invite(),
+        user: "Yoda".into(),
+        key: vec![9; 32].into(),
+        contact: Some(contact()),
+        dials: true,
+        you_block: true,
+        valid_ms: 30_000,
+    };
+    let ended = v1::InviteEnded {
+        invite: invite(),
+        user: "Yoda".into(),
+        reason: v1::invite_ended::Reason::Withdrawn as i32,
+    };
+    vec![
+        ("asked", Event::Asked(v1::Asked { invite: invite(), user: "Yoda".into() })),
+        ("invite_ended", Event::Ended(ended)),
+        ("introduced", Event::Introduced(introduced)),
+        ("peer_contact", Event::Contact(v1::PeerContact { invite: invite(), contact: Some(contact()) })),
     ]
 }
 
@@ -144,7 +178,13 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
         text: "hi".into(),
         sent_ms: 1_700_000_000_000,
     };
-    vec![
+    let invited = v1::Invited {
+        outcome: v1::invited::Outcome::Asked as i32,
+        user: "Yoda".into(),
+        invite: vec![8; 16].into(),
+    };
+    let peer = |(name, event)| (name, Body::Peer(v1::PeerEvent { event: Some(event) }));
+    let told = vec![
         ("greeting", reply(Answer::Greeting(greeting))),
         (
             "found",
@@ -169,7 +209,10 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
         ("skip", Body::Skip(v1::Skip { stream: v1::Stream::Broadcast as i32, upto: 9 })),
         ("truncated", Body::Truncated(v1::Truncated { stream: v1::Stream::Inbox as i32, from: 1, to: 9 })),
         ("presence", Body::Presence(v1::Presence { user: "Yoda".into(), online: true })),
-    ]
+        ("invited", reply(Answer::Invited(invited))),
+        ("sight", reply(Answer::Sight(v1::Sight { may: true }))),
+    ];
+    told.into_iter().chain(peer_events().into_iter().map(peer)).collect()
 }
 
 const TEXTS: [(&str, &str); 16] = [

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hobnob_protocol::close::Close;
@@ -20,6 +21,10 @@ fn close_codes() {
         let row = format!("| {} | {} | {again} |", close.code(), close.reason());
         assert!(DOCUMENT.contains(&row), "{row}");
     }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
 }
 
 #[test]
@@ -44,6 +49,16 @@ fn limits_of_both_sides() {
         ("entries before `Received` is due", limits::RECEIVED_ENTRIES.to_string()),
         ("time before `Received` is due", format!("{} ms", limits::RECEIVED_DELAY.as_millis())),
         ("time without progress in writing to a client", format!("{} s", limits::WRITE_TIMEOUT.as_secs())),
+        ("a request for private talk waits for", seconds(limits::INVITE_LIFETIME)),
+        ("time for a first connection after consent", seconds(limits::INTRODUCTION_LIFETIME)),
+        ("an introduction is told again for", seconds(2 * limits::INTRODUCTION_LIFETIME)),
+        ("requests of one session that wait", limits::INVITES_OUT_MAX.to_string()),
+        ("requests to one user that wait", limits::INVITES_IN_MAX.to_string()),
+        ("addresses in a contact", limits::CONTACT_ADDRESSES_MAX.to_string()),
+        ("frame between peers", format!("{} bytes", limits::TALK_FRAME_BYTES_MAX)),
+        ("silence after which a link between peers is lost", seconds(limits::LINK_SILENCE_MAX)),
+        ("an interrupted talk goes on within", seconds(limits::TALK_RETURN_MAX)),
+        ("unacknowledged texts of one talk", limits::TALK_UNACKED_MAX.to_string()),
     ] {
         let row = format!("| {limit} | {value} |");
         assert!(DOCUMENT.contains(&row), "{row}");
@@ -58,6 +73,24 @@ fn every_answer_is_explained() {
     for name in outcomes.chain(logins).chain(refusals) {
         assert!(DOCUMENT.contains(&format!("`{name}`")), "{name}");
     }
+}
+
+/// The rows of the table whose first column has this title: the name at the beginning of each.
+fn names_in_table(title: &str) -> Vec<&'static str> {
+    let (_, table) = DOCUMENT.split_once(&format!("\n| {title} |")).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('`').nth(1).unwrap()).collect()
+}
+
+#[test]
+fn everything_about_private_talk_is_explained() {
+    let outcomes = (1..100).filter_map(|n| Some(v1::invited::Outcome::try_from(n).ok()?.as_str_name()));
+    assert_eq!(names_in_table("`Invited.outcome`"), outcomes.collect::<Vec<_>>());
+    let ends = (1..100).filter_map(|n| Some(v1::invite_ended::Reason::try_from(n).ok()?.as_str_name()));
+    assert_eq!(names_in_table("`InviteEnded.reason`"), ends.collect::<Vec<_>>());
+    // Here zero is a reason, and the one to take an unknown one for.
+    let byes = (0..100).filter_map(|n| Some(v1::talk_bye::Reason::try_from(n).ok()?.as_str_name()));
+    assert_eq!(names_in_table("`TalkBye.reason`"), byes.collect::<Vec<_>>());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use hobnob_protocol::codec::{DecodeError, decode_client, decode_server, encode};
 use hobnob_protocol::limits::{FRAME_BYTES_MAX, TEXT_BYTES_MAX};
-use hobnob_protocol::v1::{self, client_frame, reply, server_frame, submit};
+use hobnob_protocol::v1::{self, client_frame, peer_event, reply, server_frame, submit};
 use proptest::prelude::*;
 
 fn bytes(upto: usize) -> impl Strategy<Value = Bytes> {
@@ -60,6 +60,44 @@ fn submission() -> impl Strategy<Value = v1::Submit> {
     (any::<u64>(), proptest::option::of(op)).prop_map(|(number, op)| v1::Submit { number, op })
 }
 
+fn contact() -> impl Strategy<Value = v1::Contact> {
+    (words(), any::<bool>()).prop_map(|(addresses, relay)| v1::Contact { addresses, relay })
+}
+
+/// What is said of private talk to the server.
+fn private() -> impl Strategy<Value = client_frame::Body> {
+    use client_frame::Body;
+    prop_oneof![
+        any::<String>().prop_map(|user| Body::Invite(v1::Invite { user })),
+        any::<String>().prop_map(|user| Body::MaySee(v1::MaySee { user })),
+        (bytes(20), any::<bool>())
+            .prop_map(|(invite, accept)| Body::AnswerInvite(v1::AnswerInvite { invite, accept })),
+        bytes(20).prop_map(|invite| Body::CancelInvite(v1::CancelInvite { invite })),
+        contact().prop_map(Body::Contact),
+    ]
+}
+
+/// What the server says of it.
+fn peer_event() -> impl Strategy<Value = v1::PeerEvent> {
+    use peer_event::Event;
+    let contact = || proptest::option::of(contact());
+    let numbers = any::<(bool, bool, u32)>();
+    let introduced = (bytes(20), any::<String>(), bytes(40), contact(), numbers).prop_map(
+        |(invite, user, key, contact, (dials, you_block, valid_ms))| {
+            Event::Introduced(v1::Introduced { invite, user, key, contact, dials, you_block, valid_ms })
+        },
+    );
+    let event = prop_oneof![
+        (bytes(20), any::<String>()).prop_map(|(invite, user)| Event::Asked(v1::Asked { invite, user })),
+        (bytes(20), any::<String>(), any::<i32>())
+            .prop_map(|(invite, user, reason)| Event::Ended(v1::InviteEnded { invite, user, reason })),
+        introduced,
+        (bytes(20), contact())
+            .prop_map(|(invite, contact)| Event::Contact(v1::PeerContact { invite, contact })),
+    ];
+    proptest::option::of(event).prop_map(|event| v1::PeerEvent { event })
+}
+
 fn client_frame() -> impl Strategy<Value = v1::ClientFrame> {
     use client_frame::Body;
     let body =
@@ -72,6 +110,7 @@ fn client_frame() -> impl Strategy<Value = v1::ClientFrame> {
                 v1::Resume { name, token, device: Some(device), position: None }
             )),
             submission().prop_map(Body::Submit),
+            private(),
             (any::<i32>(), any::<u64>()).prop_map(|(stream, after)| Body::Fetch(v1::Fetch { stream, after })),
             any::<u64>().prop_map(|seconds| Body::WhoElseSince(v1::WhoElseSince { seconds })),
             any::<[u64; 2]>()
@@ -91,6 +130,10 @@ fn server_frame() -> impl Strategy<Value = v1::ServerFrame> {
         }),
         (any::<i32>(), any::<String>())
             .prop_map(|(reason, text)| reply::Body::Refused(v1::Refused { reason, text })),
+        (any::<i32>(), any::<String>(), bytes(20)).prop_map(|(outcome, user, invite)| {
+            reply::Body::Invited(v1::Invited { outcome, user, invite })
+        }),
+        any::<bool>().prop_map(|may| reply::Body::Sight(v1::Sight { may })),
         (any::<String>(), bytes(40), any::<[u64; 4]>()).prop_map(|(name, token, numbers)| {
             let [inbox, broadcast, inbox_head, outbox_last] = numbers;
             let limits = Some(v1::Limits::default());
@@ -120,6 +163,7 @@ fn server_frame() -> impl Strategy<Value = v1::ServerFrame> {
             (any::<i32>(), any::<[u64; 2]>())
                 .prop_map(|(stream, [from, to])| Body::Truncated(v1::Truncated { stream, from, to })),
             any::<(String, bool)>().prop_map(|(user, online)| Body::Presence(v1::Presence { user, online })),
+            peer_event().prop_map(Body::Peer),
         ];
     proptest::option::of(body).prop_map(|body| v1::ServerFrame { body })
 }

@@ -269,8 +269,8 @@ impl Hub {
     }
 
     /// A session is no longer here, unless a later connection has taken it up. A user without another is
-    /// announced as gone. A connection that it still has is closed with `close`. `gone` sees to what the session leaves
-    /// behind, while its user is still known, and is told whether that was the user's last session.
+    /// announced as gone. A connection that it still has is closed with `close`. `gone` sees to what the
+    /// session leaves behind, while its user is still known, and is told whether that was the user's last.
     pub(crate) fn detach(&self, place: Place, close: Close, gone: impl FnOnce(&Present<'_>, bool)) {
         let mut present = self.present();
         let users = &mut present.users;

@@ -1,4 +1,5 @@
-//! Requests for private talk over links in memory: who is asked, who is introduced to whom, and what nobody learns.
+//! Requests for private talk over links in memory: who is asked, who is introduced to whom, and what nobody
+//! learns.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -72,13 +73,16 @@ async fn is_at(who: &mut Connection, addresses: &[&str]) {
     who.send(0, Body::Contact(contact(addresses))).await;
 }
 
-/// The next that is told of private talk.
+/// The next that is told of private talk; all of it is told within the time of a request.
 async fn peer(to: &mut Connection) -> Event {
-    loop {
-        if let server_frame::Body::Peer(event) = to.event().await {
-            return event.event.unwrap();
+    let next = async {
+        loop {
+            if let server_frame::Body::Peer(event) = to.event().await {
+                return event.event.unwrap();
+            }
         }
-    }
+    };
+    timeout(2 * INVITE_LIFETIME, next).await.expect("nothing is told")
 }
 
 async fn ended(to: &mut Connection) -> (String, Reason) {

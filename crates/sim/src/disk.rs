@@ -85,6 +85,7 @@ impl Storage for OnDisk {
             waiting,
             cursor: Box::new(handle()),
             token: Box::new(Lock(handle())),
+            peers: None,
         })
     }
 

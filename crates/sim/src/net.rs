@@ -135,7 +135,7 @@ impl Way {
         let tap = net.tap(number, &tainted);
         net.connections().insert(self.person, Connection { fate: Arc::downgrade(&fate), tainted });
         let link = Box::new(Tapped::new(link, Honesty::new(sim, &self.disk), tap));
-        Ok(Connected { link, key: Some(SERVER_KEY), first_contact: None })
+        Ok(Connected { link, key: Some(SERVER_KEY), first_contact: None, tls: true })
     }
 }
 

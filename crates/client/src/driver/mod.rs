@@ -32,6 +32,8 @@ use crate::client::{Client, Ends, Events, Request};
 use crate::cursor::Marks;
 use crate::event::{End, Event};
 use crate::link::{BoxLink, LinkError};
+use crate::notes::{Note, Notes};
+use crate::peering::Peering;
 use crate::places::{PLACES, Places};
 use crate::random::{self, Random};
 use crate::state::{Begin, Effect, Input, Session};
@@ -50,22 +52,26 @@ pub(crate) struct Start {
     pub(crate) folder: Folder,
     pub(crate) resume: Resume,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) peering: Peering,
 }
 
 /// Starts the task of a session.
 pub(crate) fn start(start: Start) -> (Client, Events, usize) {
-    let Start { begin, link, folder, resume, random } = start;
+    let Start { begin, link, folder, resume, random, peering } = start;
     let (session, effects) = Session::new(begin);
     let left_over = session.submits_waiting();
     let (requests_tx, requests) = mpsc::channel(PLACES + 1);
     let (events, events_rx) = mpsc::channel(EVENTS_MAX);
     let places = Arc::new(Places::new(session.commands()));
     let marks = Arc::new(Marks::new(folder.cursor));
+    let notes = Arc::new(Notes::default());
     let leave = CancellationToken::new();
     let ends = Ends {
         requests: requests_tx,
         places: Arc::clone(&places),
         marks: Arc::clone(&marks),
+        notes: Arc::clone(&notes),
+        peering,
         leave: leave.clone(),
     };
     let name = resume.name.clone();
@@ -81,6 +87,7 @@ pub(crate) fn start(start: Start) -> (Client, Events, usize) {
         telling: VecDeque::new(),
         places,
         marks,
+        notes,
         leave,
         writer: Writer::new(folder.outbox),
         token: folder.token,
@@ -116,6 +123,7 @@ struct Driver {
     telling: VecDeque<Event>,
     places: Arc<Places>,
     marks: Arc<Marks>,
+    notes: Arc<Notes>,
     leave: CancellationToken,
     writer: Writer,
     token: Box<dyn TokenFile>,
@@ -129,6 +137,7 @@ enum Wake {
     Leave,
     Told,
     Shown,
+    Note(Note),
     Written(io::Result<u64>),
     Due,
     Request(Option<Request>),
@@ -163,6 +172,7 @@ impl Driver {
                 _ => Wake::Leave,
             },
             () = self.marks.changed() => Wake::Shown,
+            note = self.notes.next() => Wake::Note(note),
             written = self.writer.written() => Wake::Written(written),
             () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => Wake::Due,
             request = self.requests.recv(), if open => Wake::Request(request),
@@ -178,6 +188,8 @@ impl Driver {
                 let cursor = self.marks.cursor();
                 Input::Shown { inbox: cursor.inbox, broadcast: cursor.broadcast }
             }
+            Wake::Note(Note::Contact(contact)) => Input::Contact(contact),
+            Wake::Note(Note::Active) => Input::Active,
             Wake::Written(Ok(upto)) => Input::Written(upto),
             Wake::Written(Err(error)) => Input::Failed(format!("The outbox cannot be written: {error}")),
             Wake::Due => Input::Tick,

@@ -1,6 +1,7 @@
 //! The driver over links in memory, with the clock paused.
 
 mod errand;
+mod private;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -123,7 +124,12 @@ impl Connector for Net {
             }
             let (end, peer) = pair();
             self.0.send(peer).await.map_err(|_| OpenError::NoServer("localhost".parse().unwrap()))?;
-            Ok(Connected { link: Box::new(end), key: None, first_contact: self.2.lock().unwrap().take() })
+            Ok(Connected {
+                link: Box::new(end),
+                key: None,
+                first_contact: self.2.lock().unwrap().take(),
+                tls: true,
+            })
         })
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Plan {
     Query(Body),
     /// Asked once.
     Once(Body),
+    /// Asked once, and not at all while the server is away.
+    Now(Body),
     /// Answered here.
     Ready(Answer),
 }
@@ -38,6 +40,15 @@ pub(crate) fn plan(command: &Command) -> Plan {
             old_password: clip_password(old),
             new_password: clip_password(new),
         })),
+        Command::Invite(user) => Plan::Now(Body::Invite(v1::Invite { user: clip_name(user) })),
+        // The server takes the second of two same ones for nothing.
+        Command::AnswerInvite { invite, accept } => {
+            Plan::Query(Body::AnswerInvite(v1::AnswerInvite { invite: invite.clone(), accept: *accept }))
+        }
+        Command::CancelInvite(invite) => {
+            Plan::Query(Body::CancelInvite(v1::CancelInvite { invite: invite.clone() }))
+        }
+        Command::MaySee(user) => Plan::Now(Body::MaySee(v1::MaySee { user: clip_name(user) })),
         Command::Local { .. } => Plan::Ready(Answer::Local),
     }
 }

@@ -14,7 +14,7 @@ mod tests;
 use std::time::Duration;
 
 use hobnob_protocol::close::Close;
-use hobnob_protocol::limits::{RECEIVED_DELAY, RECEIVED_ENTRIES};
+use hobnob_protocol::limits::{CONTACT_ADDRESSES_MAX, RECEIVED_DELAY, RECEIVED_ENTRIES};
 use hobnob_protocol::v1;
 use v1::client_frame::Body;
 use v1::login_refused::Reason;
@@ -50,6 +50,10 @@ pub(crate) enum Input {
     Shown { inbox: u64, broadcast: u64 },
     /// The outbox has written everything up to this record.
     Written(u64),
+    /// Where this client can be reached by a peer; the newest counts, on every connection.
+    Contact(v1::Contact),
+    /// The person did something that needs no server.
+    Active,
     /// Log out when all is answered.
     Logout,
     /// The deadline has passed.
@@ -111,6 +115,8 @@ pub(crate) struct Session {
     told: (u64, u64),
     /// When to tell it at the latest.
     tell_at: Option<Duration>,
+    /// Where the client can be reached by a peer.
+    contact: Option<v1::Contact>,
     /// The user was told that the connection is lost.
     mourned: bool,
     exit: Exit,
@@ -139,6 +145,7 @@ impl Session {
             epoch: cursor.epoch,
             told: (opened.inbox, opened.broadcast),
             tell_at: None,
+            contact: None,
             mourned: false,
             exit: Exit::No,
             effects: Vec::new(),
@@ -194,6 +201,8 @@ impl Session {
             Input::Failed(text) => self.end(End::Failed(text)),
             Input::Shown { inbox, broadcast } => self.shown(inbox, broadcast),
             Input::Written(upto) => self.queue.written(upto),
+            Input::Contact(contact) => self.contact(contact),
+            Input::Active => self.note(Body::Alive(v1::Alive {})),
             Input::Logout => self.exit = Exit::wanted(now),
             Input::Tick => {}
         }
@@ -217,6 +226,15 @@ impl Session {
         if let Some(record) = self.queue.push(ticket, command) {
             self.effects.push(Effect::Record(record));
         }
+        if let Phase::Offline { lost: true } = self.phase {
+            self.queue.away();
+        }
+    }
+
+    fn contact(&mut self, mut contact: v1::Contact) {
+        contact.addresses.truncate(CONTACT_ADDRESSES_MAX);
+        self.note(Body::Contact(contact.clone()));
+        self.contact = Some(contact);
     }
 
     fn frame(&mut self, frame: v1::ServerFrame, now: Duration) {
@@ -231,7 +249,8 @@ impl Session {
             Some(server_frame::Body::Presence(presence)) => {
                 self.tell(Event::Presence { user: presence.user, online: presence.online });
             }
-            Some(server_frame::Body::Peer(_)) | None => {}
+            Some(server_frame::Body::Peer(event)) => self.tell(Event::Peer(event)),
+            None => {}
         }
     }
 
@@ -311,6 +330,9 @@ impl Session {
         if !self.background {
             self.position(&opened);
         }
+        if let Some(contact) = self.contact.clone() {
+            self.note(Body::Contact(contact));
+        }
         if renew {
             self.renew();
         }
@@ -383,6 +405,7 @@ impl Session {
 
     fn mourn(&mut self) {
         self.phase = Phase::Offline { lost: true };
+        self.queue.away();
         if self.exit == Exit::No && !self.mourned {
             self.mourned = true;
             self.tell(Event::Disconnected);

@@ -43,11 +43,22 @@ enum Step {
     },
     Query {
         body: Box<Body>,
-        once: bool,
+        asked: Asked,
         sent: Option<u64>,
     },
     /// Answered; told when everything before it is.
     Ready(Answer),
+}
+
+/// On how many connections a query may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// On each, until it is answered.
+    Again,
+    /// On one.
+    Once,
+    /// On the one that is there.
+    Now,
 }
 
 /// Why nothing is sent for now.
@@ -117,8 +128,9 @@ impl Queue {
                 record = Some(self.record(Record::Added(submit(number, &command))));
                 Step::Submit { number, record: self.recorded, sent: None }
             }
-            Plan::Query(body) => Step::Query { body: Box::new(body), once: false, sent: None },
-            Plan::Once(body) => Step::Query { body: Box::new(body), once: true, sent: None },
+            Plan::Query(body) => query(body, Asked::Again),
+            Plan::Once(body) => query(body, Asked::Once),
+            Plan::Now(body) => query(body, Asked::Now),
             Plan::Ready(answer) => Step::Ready(answer),
         };
         self.items.push_back(Item { ticket: Some(ticket), command, step });
@@ -203,7 +215,7 @@ impl Queue {
         let item = &mut self.items[place];
         let (number, void) = match item.step {
             Step::Submit { number, .. } => (Some(number), false),
-            Step::Query { once, .. } => (None, draining && !once),
+            Step::Query { asked, .. } => (None, draining && asked == Asked::Again),
             Step::Ready(_) => (None, false),
         };
         let judged = if number.is_some() { item.judged(body, first) } else { item.told(body, void) };
@@ -256,9 +268,20 @@ impl Queue {
         (self.unsent, self.submits_under_way, self.queries_under_way) = (0, 0, 0);
         for item in &mut self.items {
             match &mut item.step {
-                Step::Query { once: true, sent: Some(_), .. } => item.step = Step::Ready(Answer::Lost),
+                Step::Query { asked: Asked::Once | Asked::Now, sent: Some(_), .. } => {
+                    item.step = Step::Ready(Answer::Lost);
+                }
                 Step::Submit { sent, .. } | Step::Query { sent, .. } => *sent = None,
                 Step::Ready(_) => {}
+            }
+        }
+    }
+
+    /// The server is away: what is asked now or not at all is not asked.
+    pub(crate) fn away(&mut self) {
+        for item in &mut self.items {
+            if let Step::Query { asked: Asked::Now, sent: None, .. } = item.step {
+                item.step = Step::Ready(Answer::Lost);
             }
         }
     }
@@ -345,6 +368,10 @@ fn submit(number: u64, command: &Command) -> v1::Submit {
     v1::Submit { number, op: command::op(command) }
 }
 
+fn query(body: Body, asked: Asked) -> Step {
+    Step::Query { body: Box::new(body), asked, sent: None }
+}
+
 fn is_gap(body: &reply::Body) -> bool {
     matches!(body, reply::Body::Submitted(submitted) if submitted.outcome() == Outcome::Gap)
 }
@@ -405,6 +432,8 @@ impl Item {
             _ if void => return self.again(),
             reply::Body::Names(names) => Answer::Names(names.names),
             reply::Body::Done(_) => Answer::Done,
+            reply::Body::Invited(invited) => Answer::Invited(invited),
+            reply::Body::Sight(sight) => Answer::Sight(sight.may),
             reply::Body::Refused(refused) if refused.reason() == Reason::Busy => return self.again(),
             reply::Body::Refused(refused) => Answer::Refused { reason: refused.reason(), text: refused.text },
             _ => return Judged::Nonsense,

@@ -183,3 +183,43 @@ async fn where_nobody_listens_there_is_no_server() {
     assert_eq!(error.to_string(), format!("No server at {address}"));
     assert!(error.may_retry());
 }
+
+/// A TLS handshake with whoever listens there, by a verifier of the relay.
+async fn handshake_by(
+    address: &Address,
+    config: &Arc<ClientConfig>,
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.unwrap();
+    TlsConnector::from(Arc::clone(config)).connect(name, tcp).await
+}
+
+#[tokio::test]
+async fn the_relay_must_show_the_key_that_the_connection_did() {
+    let (mut tasks, data) = (JoinSet::new(), tempfile::tempdir().unwrap());
+    let (certificate, key) = certificate();
+    let address = serve(&mut tasks, Some(acceptor(&certificate, &key))).await;
+    let (other_certificate, other_key) = self::certificate();
+    let other = serve(&mut tasks, Some(acceptor(&other_certificate, &other_key))).await;
+    let network = network(&address, data.path(), None);
+    let connected = network.connect().await.unwrap();
+    assert!(connected.tls && connected.key.is_some());
+    let shown = connected.key;
+    // One connection after the other is served here.
+    drop(connected);
+    let config = |key| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
+        let verifier = network.verifier(key).unwrap();
+        Arc::new(builder.with_custom_certificate_verifier(verifier).with_no_client_auth())
+    };
+    let pinned = config(shown);
+    for _ in 0..3 {
+        handshake_by(&address, &pinned).await.expect("the same key");
+        // Tickets of the right server open nothing at another.
+        assert!(handshake_by(&other, &pinned).await.is_err(), "another key");
+    }
+    assert!(handshake_by(&address, &config(Some([0; 32]))).await.is_err());
+    assert!(handshake_by(&address, &config(None)).await.is_err(), "no root knows it");
+}

@@ -149,6 +149,7 @@ impl Session {
                 let line = text::presence(&user, online);
                 vec![Effect::Know(user), Effect::Print(line)]
             }
+            Event::Peer(_) => Vec::new(),
             Event::Disconnected => print(text::DISCONNECTED.to_owned()),
             Event::Reconnected => print(text::RECONNECTED.to_owned()),
             Event::FirstContact(fingerprint) => vec![Effect::Contact(fingerprint)],
@@ -181,7 +182,12 @@ pub(crate) fn judged(command: &Command, answer: &Answer) -> String {
     match answer {
         Answer::Submitted { outcome, user } => text::outcome(command, *outcome, user),
         Answer::Refused { text, .. } => text::error(text),
-        Answer::Names(_) | Answer::Done | Answer::Lost | Answer::Local => String::new(),
+        Answer::Names(_)
+        | Answer::Done
+        | Answer::Lost
+        | Answer::Local
+        | Answer::Invited(_)
+        | Answer::Sight(_) => String::new(),
     }
 }
 

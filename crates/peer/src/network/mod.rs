@@ -14,6 +14,7 @@ mod admission;
 mod board;
 mod dial;
 mod endpoint;
+mod examine;
 mod frame;
 mod link;
 mod resolver;
@@ -37,6 +38,8 @@ use crate::talk::Effect;
 
 use admission::Porch;
 use board::SharedBoard;
+
+pub use examine::{Examination, Translation, examine};
 
 #[doc(hidden)]
 pub use tuning::Tuning;

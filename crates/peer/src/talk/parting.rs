@@ -8,7 +8,7 @@ use hobnob_protocol::v1::talk_frame::Body;
 
 use crate::network::Link;
 
-use super::event::{Effect, News, TalkError};
+use super::event::{Effect, Invite, News, TalkError};
 use super::mail::Mail;
 use super::session::Talk;
 use super::{Other, TALKS_MAX, Talks};
@@ -35,6 +35,7 @@ impl Leaving {
 /// A talk that this side has stopped, while its last messages are on their way.
 #[derive(Debug)]
 pub(super) struct Closing {
+    invite: Invite,
     link: Link,
     user: String,
     mail: Mail,
@@ -74,13 +75,15 @@ impl Talks {
         }
         let Talk { invite, user, link, mail, .. } = talk;
         link.into_iter().for_each(|link| self.say_bye(link, Reason::Stopped));
-        self.effects.push(Effect::Forget(invite));
         match link {
+            // Not forgotten yet: that would end the link.
             Some(link) if mail.len() > 0 && self.closings.len() < TALKS_MAX => {
-                self.closings.push(Closing { link, user, mail, until: self.now + LAST_WORDS_MAX });
+                let until = self.now + LAST_WORDS_MAX;
+                self.closings.push(Closing { invite, link, user, mail, until });
             }
             _ => {
                 self.effects.extend(link.map(Effect::Close));
+                self.effects.push(Effect::Forget(invite));
                 self.part(user, mail.len(), false);
             }
         }
@@ -176,25 +179,26 @@ impl Talks {
             Body::Bye(_) | Body::Hello(_) => true,
         };
         if over {
-            self.effects.push(Effect::Close(link));
-            self.closing_down(link);
+            self.closed(at);
         }
     }
 
     /// Nothing more comes on a link.
     pub(super) fn closing_down(&mut self, link: Link) {
-        let Some(at) = self.closings.iter().position(|closing| closing.link == link) else { return };
-        let closing = self.closings.remove(at);
-        self.part(closing.user, closing.mail.len(), false);
+        let at = self.closings.iter().position(|closing| closing.link == link);
+        at.into_iter().for_each(|at| self.closed(at));
+    }
+
+    fn closed(&mut self, at: usize) {
+        let Closing { invite, link, user, mail, .. } = self.closings.remove(at);
+        self.effects.extend([Effect::Close(link), Effect::Forget(invite)]);
+        self.part(user, mail.len(), false);
     }
 
     pub(super) fn due_partings(&mut self) {
         let now = self.now;
-        let late = |closing: &&Closing| closing.until <= now;
-        let late: Vec<_> = self.closings.iter().filter(late).map(|closing| closing.link).collect();
-        for link in late {
-            self.effects.push(Effect::Close(link));
-            self.closing_down(link);
+        while let Some(at) = self.closings.iter().position(|closing| closing.until <= now) {
+            self.closed(at);
         }
         while let Some(parting) = self.partings.pop_front_if(|parting| parting.until <= now) {
             self.tell_parting(parting, false);
@@ -237,9 +241,9 @@ impl Talks {
             }
             self.effects.push(Effect::Forget(invite));
         }
-        for Closing { link, user, mail, .. } in std::mem::take(&mut self.closings) {
+        for Closing { invite, link, user, mail, .. } in std::mem::take(&mut self.closings) {
             self.undelivered(&user, mail.len(), true);
-            self.effects.push(Effect::Close(link));
+            self.effects.extend([Effect::Close(link), Effect::Forget(invite)]);
         }
         for parting in std::mem::take(&mut self.partings) {
             self.tell_parting(parting, true);

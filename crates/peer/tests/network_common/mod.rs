@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod relay;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,6 +102,13 @@ impl Node {
     /// Waits until this client knows where it is.
     pub(crate) async fn settle(&mut self) {
         while self.contact.addresses.is_empty() {
+            self.any().await;
+        }
+    }
+
+    /// Waits until this client is known to be at the relay.
+    pub(crate) async fn relayed(&mut self) {
+        while !self.contact.relay {
             self.any().await;
         }
     }

@@ -1,7 +1,8 @@
-//! Private talk: who is asked, who is introduced to whom, and where they are. What follows is between the two.
+//! Private talk: who is asked, who is introduced to whom, and where they are. The rest is between the two.
 //!
-//! Whatever is done to the requests is done while nobody may come or go, and is told before anything else is done to
-//! them: so nobody is asked by or introduced to a session that is gone, and what sessions are told is in order.
+//! Whatever is done to the requests is done while nobody may come or go, and is told before anything else is
+//! done to them: so nobody is asked by or introduced to a session that is gone, and what sessions are told is
+//! in order.
 
 use std::sync::PoisonError;
 

@@ -1,9 +1,9 @@
 //! Who has asked whom for private talk, and who is introduced to whom: a pure machine.
 //!
-//! A request belongs to the session that asked and to the user who is asked: any session of that user may answer,
-//! once for all. Consent makes an introduction of two sessions, and only that gives either the other's key and
-//! contact. Connections lose what was told on them, so whatever stands, and how a request ended, is told again to a
-//! session that resumes.
+//! A request belongs to the session that asked and to the user who is asked: any session of that user may
+//! answer, once for all. Consent makes an introduction of two sessions, and only that gives either the
+//! other's key and contact. Connections lose what was told on them, so whatever stands, and how a request
+//! ended, is told again to a session that resumes.
 
 mod book;
 #[cfg(test)]
@@ -73,8 +73,8 @@ pub struct Invites {
 }
 
 impl Invites {
-    /// A session asks a user who is online (another than its own, which does not block it). `invite` is 16 random
-    /// bytes to name the request by, if it becomes one.
+    /// A session asks a user who is online (another than its own, which does not block it). `invite` is 16
+    /// random bytes to name the request by, if it becomes one.
     pub fn ask(
         &mut self,
         asker: Party,
@@ -111,8 +111,8 @@ impl Invites {
         Asking::Asked(invite, vec![tell])
     }
 
-    /// A session answers a request to its user. `None`: there is none to answer. The same answer again, from the same
-    /// session, is as good as the first.
+    /// A session answers a request to its user. `None`: there is none to answer. The same answer again, from
+    /// the same session, is as good as the first.
     pub fn answer(&mut self, by: &Party, invite: &[u8], accept: bool, now: Instant) -> Option<Vec<Tell>> {
         let (serial, request) = self.book.find(invite).filter(|(_, one)| one.asked == by.account)?;
         match &request.stage {
@@ -147,8 +147,8 @@ impl Invites {
         Vec::new()
     }
 
-    /// A session that is online says where it is: those it is introduced to are told. What is no address, or cannot be
-    /// sent to, is dropped.
+    /// A session that is online says where it is: those it is introduced to are told. What is no address, or
+    /// cannot be sent to, is dropped.
     pub fn contact(&mut self, session: SessionId, contact: &v1::Contact, now: Instant) -> Vec<Tell> {
         let contact = checked(contact);
         if self.contacts.get(&session) == Some(&contact) {
@@ -165,7 +165,8 @@ impl Invites {
         introductions.filter_map(tell).collect()
     }
 
-    /// A session is connected: what it is to be told. One that has resumed may have lost anything it was told before.
+    /// A session is connected: what it is to be told. One that has resumed may have lost anything it was told
+    /// before.
     #[must_use]
     pub fn arrived(&self, account: AccountId, session: SessionId, resumed: bool, now: Instant) -> Vec<Tell> {
         let own = self.book.of_session(session).filter(|(_, one)| one.asker.session == session);
@@ -191,9 +192,9 @@ impl Invites {
         own.chain(to_us).collect()
     }
 
-    /// A session is over, or its user counts as offline; `last`: the user has no other. `hidden_from`: whom the user
-    /// blocks. They must not learn from a request that the user has gone: what they asked goes on waiting until its
-    /// time is up, and what they were asked looks withdrawn.
+    /// A session is over, or its user counts as offline; `last`: the user has no other. `hidden_from`: whom
+    /// the user blocks. They must not learn from a request that the user has gone: what they asked goes on
+    /// waiting until its time is up, and what they were asked looks withdrawn.
     pub fn left(
         &mut self,
         account: AccountId,
@@ -335,7 +336,8 @@ impl Invites {
     }
 }
 
-/// A contact that may be passed on: no more addresses than allowed, and each one that a packet can be sent to.
+/// A contact that may be passed on: no more addresses than allowed, and each one that a packet can be sent
+/// to.
 fn checked(contact: &v1::Contact) -> v1::Contact {
     let usable = |address: &String| {
         let address: SocketAddr = address.parse().ok()?;

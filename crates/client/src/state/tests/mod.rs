@@ -1,6 +1,7 @@
 //! The machine by tables, and (`world`) against a tiny server with losses at every point.
 
 mod many;
+mod private;
 mod world;
 
 use hobnob_protocol::limits::TEXT_BYTES_MAX;

@@ -57,6 +57,7 @@ struct Request {
 /// A link: its ends, and whether anything gets through.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
+    invite: Invite,
     ends: [usize; 2],
     pub(super) dead: bool,
 }
@@ -253,6 +254,9 @@ impl World {
             }
             Effect::Dial { invite, key, .. } => self.dial(who, invite, key),
             Effect::Forget(invite) => {
+                let of_talk = |(_, wire): &(&Link, &Wire)| wire.invite == invite && wire.ends.contains(&who);
+                let link = self.links.iter().find(of_talk).map(|(link, _)| *link);
+                link.into_iter().for_each(|link| self.close(who, link));
                 self.expected.remove(&(who, invite));
             }
             Effect::Send { link, frame } => {
@@ -261,14 +265,16 @@ impl World {
                     self.todo.push_back((other, Input::Link(LinkEvent::Frame { link, frame })));
                 }
             }
-            Effect::Close(link) => {
-                if let Some(wire) = self.links.remove(&link).filter(|wire| !wire.dead) {
-                    let other = wire.ends[usize::from(wire.ends[0] == who)];
-                    self.todo.push_back((other, Input::Link(LinkEvent::Down { link })));
-                }
-            }
+            Effect::Close(link) => self.close(who, link),
             Effect::Tell(news) => self.told[who].push(said(&news)),
             Effect::Prepare | Effect::Active | Effect::SaveKeys | Effect::Done => {}
+        }
+    }
+
+    fn close(&mut self, who: usize, link: Link) {
+        if let Some(wire) = self.links.remove(&link).filter(|wire| !wire.dead) {
+            let other = wire.ends[usize::from(wire.ends[0] == who)];
+            self.todo.push_back((other, Input::Link(LinkEvent::Down { link })));
         }
     }
 
@@ -384,7 +390,7 @@ impl World {
             return self.todo.push_back((who, Input::Link(LinkEvent::Failed { invite })));
         };
         let link = Link(self.links.keys().next_back().map_or(1, |link| link.0 + 1));
-        self.links.insert(link, Wire { ends: [who, other], dead: false });
+        self.links.insert(link, Wire { invite: invite.clone(), ends: [who, other], dead: false });
         for end in [other, who] {
             let up = LinkEvent::Up { invite: invite.clone(), link, relayed: self.relayed };
             self.todo.push_back((end, Input::Link(up)));

@@ -1,0 +1,224 @@
+//! Links over a relay, and what is told of the relay.
+
+mod network_common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hobnob_peer::network::{Link, LinkEvent, Relay, Translation, Tuning, examine};
+use hobnob_peer::talk::Effect;
+use hobnob_protocol::v1;
+use network_common::relay::TestRelay;
+use network_common::{Node, brisk, invite, text};
+
+async fn relay_only(seed: u8, relay: &TestRelay) -> Node {
+    let mut node = Node::open_with(seed, Some(relay.without_discovery()), true, brisk()).await;
+    node.relayed().await;
+    node
+}
+
+/// Links two, the first dials, and says whether it began relayed.
+async fn link(a: &mut Node, b: &mut Node) -> (Link, Link, bool) {
+    b.expect(1, a);
+    a.dial(1, b);
+    let LinkEvent::Up { link: at_a, relayed, .. } = a.next().await else { panic!("no link came up") };
+    (at_a, b.up(1).await, relayed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_no_address_talks_over_the_relay() {
+    let relay = TestRelay::start().await;
+    let (mut a, mut b) = (relay_only(1, &relay).await, relay_only(2, &relay).await);
+    assert_eq!(a.contact, v1::Contact { addresses: Vec::new(), relay: true });
+    let (at_a, at_b, relayed) = link(&mut a, &mut b).await;
+    assert!(relayed);
+    a.send(at_a, text(1));
+    b.send(at_b, text(2));
+    assert_eq!(b.next().await, LinkEvent::Frame { link: at_b, frame: text(1) });
+    assert_eq!(a.next().await, LinkEvent::Frame { link: at_a, frame: text(2) });
+    let path = a.network.path(at_a).unwrap();
+    assert!(path.direct.is_none() && path.relay.as_deref() == Some("127.0.0.1"), "{path:?}");
+    a.silent(Duration::from_secs(3)).await;
+    a.network.close().await;
+    assert_eq!(b.next().await, LinkEvent::Down { link: at_b });
+    b.network.close().await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_shows_no_address_is_reached_over_the_relay_by_one_who_does() {
+    let relay = TestRelay::start().await;
+    let mut a = Node::open_with(1, Some(relay.reach()), false, brisk()).await;
+    a.relayed().await;
+    a.settle().await;
+    let mut b = relay_only(2, &relay).await;
+    let (at_b, at_a, relayed) = link(&mut b, &mut a).await;
+    assert!(relayed);
+    b.send(at_b, text(1));
+    assert_eq!(a.next().await, LinkEvent::Frame { link: at_a, frame: text(1) });
+    a.silent(Duration::from_secs(2)).await;
+    assert!(a.network.path(at_a).unwrap().direct.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_began_over_the_relay_becomes_direct() {
+    let relay = TestRelay::start().await;
+    let (mut a, mut b) = (
+        Node::open_with(1, Some(relay.reach()), false, brisk()).await,
+        Node::open_with(2, Some(relay.reach()), false, brisk()).await,
+    );
+    for node in [&mut a, &mut b] {
+        node.relayed().await;
+        node.settle().await;
+        // Nothing is told of addresses, as if the server had not heard of them yet.
+        node.contact.addresses.clear();
+    }
+    let (at_a, at_b, relayed) = link(&mut a, &mut b).await;
+    if relayed {
+        assert_eq!(a.next().await, LinkEvent::Path { link: at_a, relayed: false });
+    }
+    assert!(a.network.path(at_a).unwrap().direct.is_some());
+    // From now on, the relay is not needed.
+    relay.stop().await;
+    loop {
+        if a.any().await == LinkEvent::Relay(false) {
+            break;
+        }
+    }
+    a.send(at_a, text(1));
+    assert_eq!(b.next_but_path().await, LinkEvent::Frame { link: at_b, frame: text(1) });
+    tokio::join!(a.silent_but_path(Duration::from_secs(4)), b.silent_but_path(Duration::from_secs(4)));
+    b.send(at_b, text(2));
+    assert_eq!(a.next_but_path().await, LinkEvent::Frame { link: at_a, frame: text(2) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relayed_link_is_lost_with_the_relay_and_made_again_after_its_return() {
+    let relay = TestRelay::start().await;
+    let (mut a, mut b) = (relay_only(1, &relay).await, relay_only(2, &relay).await);
+    let (at_a, at_b, _) = link(&mut a, &mut b).await;
+    a.send(at_a, text(1));
+    assert_eq!(b.next().await, LinkEvent::Frame { link: at_b, frame: text(1) });
+    let relay = relay.restart().await;
+    // What the two tell of the relay depends on how fast it was back; a dialer tries again until it works.
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
+    a.dial(1, &b);
+    let second_a = loop {
+        match a.any().await {
+            LinkEvent::Up { link, .. } => break link,
+            LinkEvent::Failed { .. } => {
+                pause.tick().await;
+                a.dial(1, &b);
+            }
+            _ => {}
+        }
+    };
+    let second_b = loop {
+        if let LinkEvent::Up { link, .. } = b.any().await {
+            break link;
+        }
+    };
+    a.send(second_a, text(2));
+    assert_eq!(b.next().await, LinkEvent::Frame { link: second_b, frame: text(2) });
+    drop(relay);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_relay_stays_away_is_lost_after_the_silence() {
+    let relay = TestRelay::start().await;
+    let (mut a, mut b) = (relay_only(1, &relay).await, relay_only(2, &relay).await);
+    let (at_a, at_b, _) = link(&mut a, &mut b).await;
+    relay.stop().await;
+    assert_eq!(a.any().await, LinkEvent::Relay(false));
+    assert_eq!(a.next().await, LinkEvent::Down { link: at_a });
+    assert_eq!(b.next().await, LinkEvent::Down { link: at_b });
+    assert_eq!(a.contact, v1::Contact::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_does_not_admit_the_device_is_told_and_is_no_contact() {
+    let relay = TestRelay::start().await;
+    let seed = 1;
+    relay.deny(*iroh::SecretKey::from_bytes(&[seed; 32]).public().as_bytes());
+    let mut a = Node::open_with(seed, Some(relay.reach()), false, brisk()).await;
+    loop {
+        match a.any().await {
+            LinkEvent::NoRelay(words) => break assert!(words.contains("does not admit"), "{words}"),
+            LinkEvent::Contact(contact) => assert!(!contact.relay),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_not_there_is_told_and_addresses_are_known_all_the_same() {
+    let relay = TestRelay::start().await;
+    let reach = relay.reach();
+    relay.stop().await;
+    let tuning = Tuning { relay_wait: Duration::from_secs(1), ..brisk() };
+    let mut a = Node::open_with(1, Some(reach), false, tuning).await;
+    loop {
+        if let LinkEvent::NoRelay(words) = a.any().await {
+            break assert!(words.contains("cannot be reached"), "{words}");
+        }
+    }
+    a.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_with_another_certificate_is_not_believed() {
+    let (relay, other) = (TestRelay::start().await, TestRelay::start().await);
+    let wrong = Relay { verifier: other.reach().verifier, ..relay.reach() };
+    let tuning = Tuning { relay_wait: Duration::from_secs(2), ..brisk() };
+    let mut a = Node::open_with(1, Some(wrong), false, tuning).await;
+    loop {
+        match a.any().await {
+            LinkEvent::NoRelay(_) => break,
+            LinkEvent::Relay(up) => assert!(!up, "it is connected"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_the_server_a_client_is_found_at_loopback() {
+    let relay = TestRelay::start().await;
+    let (mut a, mut b) = (
+        Node::open_with(1, Some(relay.reach()), false, brisk()).await,
+        Node::open_with(2, Some(relay.reach()), false, brisk()).await,
+    );
+    a.settle().await;
+    b.settle().await;
+    let here = |address: &String| address.parse::<SocketAddr>().unwrap().ip().is_loopback();
+    assert!(b.contact.addresses.iter().any(here), "{:?}", b.contact);
+    b.contact.addresses.retain(here);
+    b.contact.relay = false;
+    b.expect(1, &a);
+    a.network.carry_out(Effect::Dial { invite: invite(1), key: b.key, contact: b.contact.clone() });
+    let (at_a, _) = (a.up(1).await, b.up(1).await);
+    assert!(a.network.path(at_a).unwrap().direct.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_examination_tells_what_gets_through() {
+    let relay = TestRelay::start().await;
+    let found = examine(&relay.reach()).await.unwrap();
+    assert!(found.udp() && found.relay.is_some(), "{found:?}");
+    let translations: Vec<_> = found.translations().collect();
+    assert_eq!(translations.len(), 1, "{found:?}");
+    assert_eq!(
+        (translations[0].0.ip().is_loopback(), translations[0].1),
+        (true, Translation::None),
+        "{found:?}"
+    );
+
+    let found = examine(&relay.without_discovery()).await.unwrap();
+    assert!(!found.udp() && found.relay.is_some(), "{found:?}");
+
+    let reach = relay.reach();
+    relay.stop().await;
+    let begin = tokio::time::Instant::now();
+    let found = examine(&reach).await.unwrap();
+    assert!(!found.udp() && found.relay.is_none() && found.public.is_empty(), "{found:?}");
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+}
