@@ -4,5 +4,9 @@
 mod capture;
 mod internet;
 mod namespace;
+mod people;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod punch;
+mod talk;

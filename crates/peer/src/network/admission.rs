@@ -70,6 +70,11 @@ impl Porch {
         }
     }
 
+    /// How many have entered and not left.
+    pub(super) fn under_way(&self) -> usize {
+        self.direct.values().chain(self.relayed.values()).sum()
+    }
+
     /// The handshake of somebody who entered is over.
     pub(super) fn left(&mut self, caller: Caller) {
         match caller {

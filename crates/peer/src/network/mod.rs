@@ -232,6 +232,13 @@ impl Network {
         Some(Path { direct, relay, round_trip: carrying.rtt(), bytes })
     }
 
+    /// Handshakes under way with those who came in.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn handshakes(&self) -> usize {
+        self.shared.porch().under_way()
+    }
+
     /// Closes the links, once what was sent on them has arrived, and the endpoint; takes 2 s at most.
     pub async fn close(self) {
         let deadline = Instant::now() + CLOSE_MAX;
