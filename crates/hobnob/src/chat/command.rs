@@ -21,6 +21,18 @@ pub(crate) enum Typed {
     Unblock(String),
     /// `blocks`
     Blocks,
+    /// `startprivate <user>`
+    StartPrivate(String),
+    /// `y`, `n`, `accept <user>`, `decline <user>`
+    Answer { user: Option<String>, accept: bool },
+    /// `private <user> <message>`
+    Private { to: String, text: String },
+    /// `stopprivate <user>`
+    StopPrivate(String),
+    /// `verify <user>`, `verify <user> ok`
+    Verify { user: String, confirm: bool },
+    /// `path <user>`
+    Path(String),
     /// `passwd`
     Passwd,
     /// `help`, `help <command>`
@@ -93,6 +105,36 @@ pub(crate) const TABLE: &[Entry] = &[
     }),
     entry("unblock", "unblock <user>", "end a block", |rest| name(rest).map(Typed::Unblock)),
     entry("blocks", "blocks", "list whom you block", |rest| nothing(rest, Typed::Blocks)),
+    entry("startprivate", "startprivate <user>", "ask <user> for private messaging", |rest| {
+        name(rest).map(Typed::StartPrivate)
+    }),
+    entry("y", "y", "agree to private messaging with who asks", |rest| answer(rest, true)),
+    entry("n", "n", "decline it", |rest| answer(rest, false)),
+    entry("accept", "accept <user>", "agree to private messaging with <user>, who has asked", |rest| {
+        answer_to(rest, true)
+    }),
+    entry("decline", "decline <user>", "decline it", |rest| answer_to(rest, false)),
+    entry(
+        "private",
+        "private <user> <message>",
+        "send a message straight to the device of <user>, for nobody else to read",
+        private,
+    ),
+    entry(
+        "stopprivate",
+        "stopprivate <user>",
+        "end private messaging with <user>, or take back the request",
+        |rest| name(rest).map(Typed::StopPrivate),
+    ),
+    entry(
+        "verify",
+        "verify <user> [ok]",
+        "show the safety number of <user>, or remember that it is right",
+        verify,
+    ),
+    entry("path", "path <user>", "show how private messaging with <user> is connected", |rest| {
+        name(rest).map(Typed::Path)
+    }),
     entry("passwd", "passwd", "change your password; your other sessions end", |rest| {
         nothing(rest, Typed::Passwd)
     }),
@@ -143,6 +185,28 @@ fn message(rest: &str) -> Result<Typed, Flaw> {
     let (to, text) = split_word(rest);
     let text = worded(text)?;
     Ok(Typed::Message { to: name(to)?, text })
+}
+
+fn private(rest: &str) -> Result<Typed, Flaw> {
+    let (to, text) = split_word(rest);
+    let text = worded(text)?;
+    Ok(Typed::Private { to: name(to)?, text })
+}
+
+fn answer(rest: &str, accept: bool) -> Result<Typed, Flaw> {
+    nothing(rest, Typed::Answer { user: None, accept })
+}
+
+fn answer_to(rest: &str, accept: bool) -> Result<Typed, Flaw> {
+    Ok(Typed::Answer { user: Some(name(rest)?), accept })
+}
+
+fn verify(rest: &str) -> Result<Typed, Flaw> {
+    match split_word(rest) {
+        (user, "") => Ok(Typed::Verify { user: name(user)?, confirm: false }),
+        (user, "ok") => Ok(Typed::Verify { user: name(user)?, confirm: true }),
+        _ => Err(Flaw::Usage),
+    }
 }
 
 fn broadcast(rest: &str) -> Result<Typed, Flaw> {

@@ -1,50 +1,66 @@
-//! The driver of a session in line mode: waits for lines, events and signals, and carries out what they lead to.
+//! The driver of a session in line mode: waits for lines, events, peers and signals, and carries out what they lead to.
 
-use std::{io, time::Duration};
+mod leaving;
+
+use std::{collections::VecDeque, io, time::Duration};
 
 use hobnob_client::{Client, Command, Event, Events};
-use tokio::time::Instant;
+use hobnob_peer::{network::LinkEvent, talk::Talks};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     ahead::Ahead,
     face::{Face, Input},
     line::{Effect, Session},
+    peers::Peers,
     text,
 };
 use crate::signals::Signals;
+use leaving::FAREWELL_MAX;
 
 /// How long after a signal lines are read at the least. What was typed before it may only now leave the hands of the
 /// thread that reads.
 const LAST_LINES: Duration = Duration::from_millis(50);
-
-/// How long a logout may take when nobody reads what is printed.
-const LEAVING_MAX: Duration = Duration::from_secs(8);
 
 /// Carries out what a session in line mode wants.
 pub(super) struct Driver<'a> {
     face: &'a mut Face,
     client: Client,
     events: Events,
+    peers: Peers,
     signals: &'a Signals,
     session: Session,
+    /// When the session's time began.
+    epoch: Instant,
     /// What the server is called.
     server: String,
-    /// Lines behind a command that waits for its place.
+    phase: Phase,
+    /// Commands that wait for their place in the client, which takes only so many. A line adds one at most, and what private
+    /// talk adds is bounded there.
+    giving: VecDeque<Command>,
+    /// Lines behind them.
     ahead: Ahead,
     /// Set by a signal: only what is typed already is still read, and until when it is on its way for sure.
     last: Option<Instant>,
+    /// Until when lines wait for room among private messages though somebody wants to leave.
+    patience: Option<Instant>,
     /// Whether the connection is lost.
     away: bool,
     /// Whether something typed was given up.
     unsent: bool,
+    /// Whether everything is said to peers.
+    left: bool,
+    /// The session is over, with this code.
+    exit: Option<u8>,
 }
 
 /// How far a session is.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Lines are read.
     Reading,
-    /// A command waits for its place in the client, which takes only so many.
-    Giving(Command),
+    /// Peers are told good-bye, until then at the latest.
+    Parting(Instant),
     /// Logging out: only events count.
     Leaving,
 }
@@ -56,6 +72,8 @@ enum Wake {
     Given,
     /// There will be no place for the command.
     GivenUp,
+    Due,
+    Peers(LinkEvent),
     Typed(Input),
 }
 
@@ -63,12 +81,29 @@ impl<'a> Driver<'a> {
     pub(super) fn new(
         face: &'a mut Face,
         (client, events): (Client, Events),
+        (peers, talks): (Peers, Talks),
         server: String,
         signals: &'a Signals,
     ) -> Self {
-        let (session, ahead) = (Session::default(), Ahead::default());
-        let (last, away, unsent) = (None, false, false);
-        Self { face, client, events, signals, session, server, ahead, last, away, unsent }
+        Self {
+            face,
+            client,
+            events,
+            peers,
+            signals,
+            session: Session::new(talks),
+            epoch: Instant::now(),
+            server,
+            phase: Phase::Reading,
+            giving: VecDeque::new(),
+            ahead: Ahead::default(),
+            last: None,
+            patience: None,
+            away: false,
+            unsent: false,
+            left: false,
+            exit: None,
+        }
     }
 
     /// Greets, and goes on until the session is over; the result is the exit code.
@@ -80,81 +115,121 @@ impl<'a> Driver<'a> {
         if result.is_err() {
             self.leave().await;
         }
+        self.peers.close().await;
         result
     }
 
     async fn talk(&mut self, greeting: &str) -> io::Result<u8> {
         self.face.print(greeting)?;
         self.face.commands()?;
-        let mut phase = Phase::Reading;
         loop {
-            let effects = match self.next(&phase).await? {
-                Wake::Signal => {
-                    self.last = Some(Instant::now() + LAST_LINES);
-                    continue;
-                }
-                Wake::Given => {
-                    phase = Phase::Reading;
-                    continue;
-                }
-                Wake::GivenUp => {
-                    self.unsent = true;
-                    self.face.print(text::NOT_SENT)?;
-                    vec![Effect::LogOut]
-                }
-                Wake::Event(event) => self.event(event),
-                Wake::Typed(input) => self.typed(input, &phase)?,
-            };
+            if let Some(code) = self.exit.filter(|_| self.has_parted()) {
+                return Ok(code.max(u8::from(self.unsent)));
+            }
+            if matches!(self.phase, Phase::Parting(_)) && self.exit.is_none() && self.has_parted() {
+                // While the server still knows this device its relay carries the last words.
+                self.peers.close().await;
+                self.client.logout().await;
+                self.phase = Phase::Leaving;
+            }
+            let wake = self.next().await?;
+            let effects = self.take(wake)?;
             for effect in effects {
-                match effect {
-                    Effect::Submit(command) => phase = Phase::Giving(command),
-                    Effect::LogOut => phase = self.log_out().await,
-                    Effect::Exit(code) => return Ok(code.max(u8::from(self.unsent))),
-                    effect => self.show(effect)?,
-                }
+                self.carry_out(effect).await?;
             }
         }
     }
 
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Whether the next line can take effect.
+    fn is_free(&self) -> bool {
+        self.phase == Phase::Reading && self.giving.is_empty() && !self.is_held()
+    }
+
     /// Waits for the next thing to happen.
-    async fn next(&mut self, phase: &Phase) -> io::Result<Wake> {
-        let (reading, leaving) = (matches!(phase, Phase::Reading), matches!(phase, Phase::Leaving));
-        if reading && let Some(input) = self.ahead.pop() {
+    async fn next(&mut self) -> io::Result<Wake> {
+        self.be_patient();
+        let (free, reading) = (self.is_free(), self.phase == Phase::Reading);
+        if free && let Some(input) = self.ahead.pop() {
             return Ok(Wake::Typed(input));
         }
-        let stuck = self.away && !reading && !leaving;
-        let give_up = stuck && (self.last.is_some() || self.ahead.leaves());
+        let unplaced = reading && self.away && !self.giving.is_empty();
+        let give_up = unplaced && self.wants_to_leave();
+        let look_ahead = (unplaced || reading && self.is_held()) && self.ahead.has_room();
+        let due = self.due();
         let give = async {
-            match phase {
-                Phase::Giving(command) => self.client.submit(command.clone()).await,
+            match self.giving.front() {
+                Some(command) if self.phase != Phase::Leaving => self.client.submit(command.clone()).await,
                 _ => std::future::pending().await,
             }
         };
         let event = async {
-            if reading && self.last.is_some() {
+            if free && self.last.is_some() {
                 // Whoever wants to leave is not kept by what comes in without end.
                 tokio::task::yield_now().await;
             }
             self.events.next().await
         };
-        // What came in comes first, so that it is shown before more goes out.
-        Ok(tokio::select! {
-            biased;
-            () = self.signals.first().cancelled(), if self.last.is_none() && !leaving => Wake::Signal,
-            event = event => Wake::Event(event),
-            // If the session is over, an event says so.
-            _ = give => Wake::Given,
-            () = std::future::ready(()), if give_up => Wake::GivenUp,
-            input = self.face.read(self.last), if reading || stuck && self.ahead.has_room() => {
-                Wake::Typed(input?)
+        let typed_or_peers = async {
+            // Neither can keep the other from being heard.
+            tokio::select! {
+                event = self.peers.next() => Ok(Wake::Peers(event)),
+                input = self.face.read(self.last), if free || look_ahead => input.map(Wake::Typed),
             }
+        };
+        // What came in comes first, so that it is shown before more goes out.
+        tokio::select! {
+            biased;
+            () = self.signals.first().cancelled(), if self.last.is_none() && reading => Ok(Wake::Signal),
+            event = event => Ok(Wake::Event(event)),
+            // If the session is over, an event says so.
+            _ = give => Ok(Wake::Given),
+            () = std::future::ready(()), if give_up => Ok(Wake::GivenUp),
+            () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => Ok(Wake::Due),
+            wake = typed_or_peers => wake,
+        }
+    }
+
+    /// When something has to be done, if nothing happens before.
+    fn due(&self) -> Option<Instant> {
+        let session = self.session.deadline().map(|deadline| self.epoch + deadline);
+        let patience = self.patience.filter(|_| self.is_held());
+        let parting = if let Phase::Parting(until) = self.phase { Some(until) } else { None };
+        [session, patience, parting].into_iter().flatten().min()
+    }
+
+    /// What follows from what happened.
+    fn take(&mut self, wake: Wake) -> io::Result<Vec<Effect>> {
+        let now = self.now();
+        Ok(match wake {
+            Wake::Signal => {
+                self.last = Some(Instant::now() + LAST_LINES);
+                Vec::new()
+            }
+            Wake::Given => {
+                self.giving.pop_front();
+                Vec::new()
+            }
+            Wake::GivenUp => {
+                self.unsent = true;
+                self.giving.clear();
+                self.face.print(text::NOT_SENT)?;
+                self.session.typed(Input::End, now)
+            }
+            Wake::Event(event) => self.event(event, now),
+            Wake::Due => self.session.tick(now),
+            Wake::Peers(event) => self.session.network(event, now),
+            Wake::Typed(input) => self.typed(input, now)?,
         })
     }
 
-    fn typed(&mut self, input: Input, phase: &Phase) -> io::Result<Vec<Effect>> {
+    fn typed(&mut self, input: Input, now: Duration) -> io::Result<Vec<Effect>> {
         let mut effects = Vec::new();
-        if matches!(phase, Phase::Reading) {
-            effects = self.session.typed(input);
+        if self.is_free() {
+            effects = self.session.typed(input, now);
         } else {
             self.ahead.push(input);
         }
@@ -164,45 +239,63 @@ impl<'a> Driver<'a> {
         Ok(effects)
     }
 
-    fn event(&mut self, event: Option<Event>) -> Vec<Effect> {
+    fn event(&mut self, event: Option<Event>, now: Duration) -> Vec<Effect> {
         match &event {
             Some(Event::Disconnected) => self.away = true,
             Some(Event::Reconnected) => self.away = false,
             _ => {}
         }
         match event {
-            Some(event) => self.session.event(event),
-            None => vec![Effect::Exit(1)],
+            Some(event) => self.session.event(event, now),
+            None => vec![Effect::Left, Effect::Exit(1)],
         }
     }
 
-    fn show(&mut self, effect: Effect) -> io::Result<()> {
+    async fn carry_out(&mut self, effect: Effect) -> io::Result<()> {
         match effect {
             Effect::Print(text) => self.face.print(&text)?,
+            Effect::Question(text) => self.face.question(&text)?,
             Effect::Ask(prompt) => self.face.ask(prompt, true)?,
             Effect::Contact(fingerprint) => {
                 self.face.warn(&text::first_contact(&self.server, &fingerprint))?
             }
-            Effect::Shown(stream, seq) => self.client.shown(stream, seq),
             Effect::Know(name) if text::one_line(&name) == name => self.face.know(&name),
-            _ => {}
+            Effect::Know(_) => {}
+            Effect::Path(link) => {
+                let path = link.and_then(|link| self.peers.path(link));
+                self.face.print(&text::private::path(path.as_ref()))?;
+            }
+            Effect::LogOut => {
+                self.face.rest();
+                self.phase = Phase::Parting(Instant::now() + FAREWELL_MAX);
+            }
+            effect => {
+                let words = self.carry_out_unseen(effect).await;
+                self.face.print(&words)?;
+            }
         }
         Ok(())
     }
 
-    async fn log_out(&mut self) -> Phase {
-        self.face.rest();
-        self.client.logout().await;
-        Phase::Leaving
-    }
-
-    /// Logs out with nobody to tell.
-    async fn leave(&mut self) {
-        self.client.logout().await;
-        // Messages that come now are not shown, so they are not noted either and come again.
-        let rest = async { while self.events.next().await.is_some() {} };
-        if tokio::time::timeout(LEAVING_MAX, rest).await.is_err() {
-            self.client.leave();
+    /// Carries out what prints nothing unless it fails; the result is what to say then.
+    async fn carry_out_unseen(&mut self, effect: Effect) -> String {
+        match effect {
+            Effect::Submit(command) => self.giving.push_back(command),
+            Effect::Shown(stream, seq) => self.client.shown(stream, seq),
+            Effect::Network(effect) => return self.peers.carry_out(effect).await,
+            Effect::Reachable(contact) => self.client.contact(contact),
+            Effect::Active => self.client.active(),
+            Effect::SaveKeys(keys) => return self.peers.save(&keys),
+            Effect::Left => self.left = true,
+            Effect::Exit(code) => {
+                self.exit = Some(code);
+                if self.phase == Phase::Reading {
+                    self.face.rest();
+                    self.phase = Phase::Parting(Instant::now() + FAREWELL_MAX);
+                }
+            }
+            _ => {}
         }
+        String::new()
     }
 }

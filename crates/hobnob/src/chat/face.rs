@@ -49,6 +49,15 @@ impl Face {
         }
     }
 
+    /// Asks for something that one command among others answers.
+    pub(crate) fn question(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            // The row below goes on being one for commands.
+            Self::Terminal(terminal) => terminal.print(&format!("{text}\n")),
+            Self::Pipe(pipe) => pipe.ask(text, false),
+        }
+    }
+
     /// From now on commands are read.
     pub(crate) fn commands(&mut self) -> io::Result<()> {
         match self {

@@ -1,21 +1,29 @@
-//! A session in line mode: what lines and events lead to. Pure; the driver in `mod.rs` carries out the effects.
+//! A session in line mode: what lines and events lead to. Pure; `driver.rs` carries out the effects. What belongs to
+//! private talk is in `private.rs`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
-use hobnob_client::event::{Answer, Command, Event};
-use hobnob_protocol::v1::Stream;
+use hobnob_client::event::{Answer, Command, End, Event};
+use hobnob_peer::{
+    network::Link,
+    talk::{self, Talks},
+};
+use hobnob_protocol::v1::{self, Stream};
 
 use super::{
     command::{self, Typed, Wrong},
     face::Input,
+    private::{Pending as Asked, Private},
     text,
 };
 
 /// Something to do, in order.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Print lines; never empty.
     Print(String),
+    /// Ask something that one command among others answers; without a newline.
+    Question(String),
     /// Ask for a password.
     Ask(&'static str),
     /// Give a command to the client.
@@ -26,8 +34,20 @@ pub(crate) enum Effect {
     Contact(String),
     /// A name that can be completed.
     Know(String),
-    /// Read no more lines; log out.
+    /// Do this on the network of peers.
+    Network(talk::Effect),
+    /// Print how this link runs; `None`: it does not.
+    Path(Option<Link>),
+    /// Tell the server where peers can reach this client.
+    Reachable(v1::Contact),
+    /// Tell the server that somebody sits here.
+    Active,
+    /// Keep the keys of others.
+    SaveKeys(String),
+    /// Read no more lines; log out as soon as peers have been told, see `Left`.
     LogOut,
+    /// Everything is said to peers.
+    Left,
     /// The session is over: end with this code.
     Exit(u8),
 }
@@ -42,6 +62,8 @@ enum Pending {
     Names(String),
     /// Whether the password was changed.
     Passwd,
+    /// Something of private talk, which takes the answer and prints what it likes.
+    Private(Asked),
 }
 
 /// Where `passwd` is.
@@ -59,19 +81,25 @@ enum Passwd {
     },
 }
 
-/// A session, as far as its lines go.
-#[derive(Default)]
+/// A session, as far as its lines go. Each input comes with the time that has passed since it began.
 pub(crate) struct Session {
-    /// One for each command that was submitted and is not answered, in order. The client bounds them.
+    /// One for each command that was submitted and is not answered, in order. The client bounds them, and what private
+    /// talk asks is bounded there.
     pending: VecDeque<Pending>,
     passwd: Passwd,
+    pub(super) private: Private,
 }
 
 impl Session {
-    /// A line was typed. Submits at most one command.
-    pub(crate) fn typed(&mut self, input: Input) -> Vec<Effect> {
+    /// A session that has just begun.
+    pub(crate) fn new(talks: Talks) -> Self {
+        Self { pending: VecDeque::new(), passwd: Passwd::Idle, private: Private::new(talks) }
+    }
+
+    /// A line was typed.
+    pub(crate) fn typed(&mut self, input: Input, now: Duration) -> Vec<Effect> {
         let line = match input {
-            Input::End => return vec![Effect::LogOut],
+            Input::End => return self.log_out(now),
             Input::TooLong if matches!(self.passwd, Passwd::Idle) => {
                 return self.local(text::LINE_TOO_LONG.to_owned(), false);
             }
@@ -82,7 +110,7 @@ impl Session {
             Input::Line(line) => line,
         };
         match std::mem::take(&mut self.passwd) {
-            Passwd::Idle => self.command(&line),
+            Passwd::Idle => self.command(&line, now),
             Passwd::Old => self.ask(text::NEW_PASSWORD, Passwd::New { old: line }),
             Passwd::New { old } => self.ask(text::REPEAT_PASSWORD, Passwd::Repeat { old, new: line }),
             Passwd::Repeat { new, .. } if new != line => self.local(text::PASSWORDS_DIFFER.to_owned(), true),
@@ -93,7 +121,7 @@ impl Session {
         }
     }
 
-    fn command(&mut self, line: &str) -> Vec<Effect> {
+    fn command(&mut self, line: &str, now: Duration) -> Vec<Effect> {
         let typed = match command::read(line) {
             None => return Vec::new(),
             Some(Err(wrong)) => return self.wrong(wrong),
@@ -111,8 +139,20 @@ impl Session {
             Typed::Blocks => self.submit(Command::Blocks, Pending::Names(text::NO_BLOCKS.to_owned())),
             Typed::Passwd => self.ask(text::OLD_PASSWORD, Passwd::Old),
             Typed::Help(entry) => self.local(command::help_text(entry), true),
-            Typed::Logout => vec![Effect::LogOut],
+            Typed::Logout => self.log_out(now),
+            Typed::StartPrivate(user) => self.talk(talk::Input::Start(user), now),
+            Typed::Answer { user, accept } => self.talk(talk::Input::Answer { user, accept }, now),
+            Typed::Private { to, text } => self.talk(talk::Input::Private { to, text }, now),
+            Typed::StopPrivate(user) => self.talk(talk::Input::Stop(user), now),
+            Typed::Verify { user, confirm } => self.talk(talk::Input::Verify { user, confirm }, now),
+            Typed::Path(user) => self.talk(talk::Input::Path(user), now),
         }
+    }
+
+    fn log_out(&mut self, now: Duration) -> Vec<Effect> {
+        let mut effects = vec![Effect::LogOut];
+        effects.extend(self.talk(talk::Input::Leave, now));
+        effects
     }
 
     /// Mistakes take their turn among the answers, too.
@@ -129,17 +169,31 @@ impl Session {
         vec![Effect::Submit(command)]
     }
 
+    /// The same for private talk.
+    pub(super) fn submit_asked(&mut self, command: Command, asked: Asked) -> Effect {
+        self.pending.push_back(Pending::Private(asked));
+        Effect::Submit(command)
+    }
+
+    /// What private talk has asked and was not answered, if it is still of interest.
+    pub(super) fn asked(&mut self) -> impl Iterator<Item = &mut Asked> {
+        self.pending.iter_mut().filter_map(|pending| match pending {
+            Pending::Private(asked) => Some(asked),
+            _ => None,
+        })
+    }
+
     fn ask(&mut self, prompt: &'static str, next: Passwd) -> Vec<Effect> {
         self.passwd = next;
         vec![Effect::Ask(prompt)]
     }
 
     /// Something came from the client.
-    pub(crate) fn event(&mut self, event: Event) -> Vec<Effect> {
+    pub(crate) fn event(&mut self, event: Event, now: Duration) -> Vec<Effect> {
         match event {
-            Event::Answer { ticket: Some(_), command, answer } => self.answer(&command, &answer),
+            Event::Answer { ticket: Some(_), command, answer } => self.answer(&command, answer, now),
             // Left over by an earlier process.
-            Event::Answer { ticket: None, command, answer } => print(judged(&command, &answer)),
+            Event::Answer { ticket: None, command, answer } => self.judge(&command, &answer, now),
             Event::Message(message) => vec![
                 Effect::Know(message.sender.clone()),
                 Effect::Print(text::message(&message.sender, &message.text)),
@@ -149,31 +203,56 @@ impl Session {
                 let line = text::presence(&user, online);
                 vec![Effect::Know(user), Effect::Print(line)]
             }
-            Event::Peer(_) => Vec::new(),
-            Event::Disconnected => print(text::DISCONNECTED.to_owned()),
-            Event::Reconnected => print(text::RECONNECTED.to_owned()),
+            Event::Peer(event) => self.talk(talk::Input::Server(event), now),
+            Event::Disconnected => self.server(false, text::DISCONNECTED, now),
+            Event::Reconnected => self.server(true, text::RECONNECTED, now),
             Event::FirstContact(fingerprint) => vec![Effect::Contact(fingerprint)],
-            Event::Ended(end) => {
-                let (lines, code) = text::end(&end);
-                vec![Effect::Print(lines), Effect::Exit(code)]
-            }
+            Event::Ended(end) => self.ended(&end, now),
         }
     }
 
-    fn answer(&mut self, command: &Command, answer: &Answer) -> Vec<Effect> {
+    /// The connection to the server is lost, or back.
+    fn server(&mut self, up: bool, line: &str, now: Duration) -> Vec<Effect> {
+        let mut effects = print(line.to_owned());
+        effects.extend(self.server_is(up, now));
+        effects
+    }
+
+    /// Who is logged out for doing nothing has left like anybody who logs out. Otherwise it is nobody's business why the
+    /// talk ends: the user may go on elsewhere.
+    fn ended(&mut self, end: &End, now: Duration) -> Vec<Effect> {
+        let (lines, code) = text::end(end);
+        let mut effects = print(lines);
+        match end {
+            End::TimedOut => effects.extend(self.talk(talk::Input::Leave, now)),
+            _ => effects.push(Effect::Left),
+        }
+        effects.push(Effect::Exit(code));
+        effects
+    }
+
+    fn answer(&mut self, command: &Command, answer: Answer, now: Duration) -> Vec<Effect> {
         match (self.pending.pop_front(), answer) {
             (Some(Pending::Lines(lines)), _) => print(lines),
-            (Some(Pending::Passwd), answer) => print(text::passwd(answer)),
+            (Some(Pending::Passwd), answer) => print(text::passwd(&answer)),
+            (Some(Pending::Private(asked)), answer) => self.answer_to(asked, answer, now),
             (Some(Pending::Names(none)), Answer::Names(names)) => {
                 let known = names.iter().cloned().map(Effect::Know);
-                known.chain(print(text::names(names, &none))).collect()
+                known.chain(print(text::names(&names, &none))).collect()
             }
-            (_, answer) => print(judged(command, answer)),
+            (_, answer) => self.judge(command, &answer, now),
         }
+    }
+
+    /// What the server said to a message, a broadcast, a block or its end.
+    fn judge(&mut self, command: &Command, answer: &Answer, now: Duration) -> Vec<Effect> {
+        let mut effects = print(judged(command, answer));
+        effects.extend(self.note_block(command, answer, now));
+        effects
     }
 }
 
-fn print(lines: String) -> Vec<Effect> {
+pub(super) fn print(lines: String) -> Vec<Effect> {
     if lines.is_empty() { Vec::new() } else { vec![Effect::Print(lines)] }
 }
 
@@ -192,4 +271,4 @@ pub(crate) fn judged(command: &Command, answer: &Answer) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

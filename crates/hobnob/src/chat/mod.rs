@@ -8,7 +8,9 @@ pub(crate) mod face;
 mod keys;
 pub(crate) mod line;
 pub(crate) mod login;
+mod peers;
 mod pipe;
+mod private;
 mod terminal;
 pub(crate) mod text;
 mod typed;
@@ -22,6 +24,7 @@ use self::{
     driver::Driver,
     face::Face,
     login::{Dialogue, Step},
+    peers::Peers,
 };
 use crate::{config::ChatSettings, signals::Signals};
 
@@ -45,7 +48,7 @@ pub(crate) async fn run(settings: ChatSettings) -> Result<u8> {
         slot: Slot::Chat,
     };
     let mut face = Face::open()?;
-    let result = talk(config, settings.destination.user, &mut face, &signals).await;
+    let result = talk(config, settings.destination.user, settings.relay_only, &mut face, &signals).await;
     match result {
         Ok(code) => Ok(code),
         // Nobody reads what is printed any more: that is a way to leave, not an error.
@@ -77,7 +80,13 @@ impl From<OpenError> for Stop {
     }
 }
 
-async fn talk(config: Config, user: Option<String>, face: &mut Face, signals: &Signals) -> Result<u8, Stop> {
+async fn talk(
+    config: Config,
+    user: Option<String>,
+    relay_only: bool,
+    face: &mut Face,
+    signals: &Signals,
+) -> Result<u8, Stop> {
     let server = config.address.to_string();
     let mut door = tokio::select! {
         biased;
@@ -97,7 +106,9 @@ async fn talk(config: Config, user: Option<String>, face: &mut Face, signals: &S
             if welcome.damaged {
                 greeting += text::OUTBOX_DAMAGED;
             }
-            Ok(Driver::new(face, (client, events), server, signals).run(&greeting).await?)
+            let (peers, talks, words) = Peers::new(&client, relay_only);
+            greeting += &words;
+            Ok(Driver::new(face, (client, events), (peers, talks), server, signals).run(&greeting).await?)
         }
     }
 }

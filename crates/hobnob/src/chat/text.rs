@@ -1,5 +1,7 @@
 //! Every line that a person sees in a chat, in one place. All end in a newline.
 
+pub(crate) mod private;
+
 use std::borrow::Cow;
 
 use hobnob_client::event::{Answer, Command, End};

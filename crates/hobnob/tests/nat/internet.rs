@@ -6,7 +6,10 @@
 //!   home 1  192.168.12.2 ── router 1  192.0.2.12 ─────┘
 //! ```
 
-use std::process::Command;
+use std::{
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use crate::namespace::{Namespace, Reason, run};
 
@@ -50,6 +53,7 @@ pub(crate) struct Internet {
     /// Where the people are.
     pub(crate) homes: [Namespace; 2],
     _routers: [Namespace; 2],
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Internet {
@@ -71,13 +75,16 @@ impl Internet {
         for tool in [&["ip", "-V"], &["nft", "-v"], &["tcpdump", "--version"]] {
             run(Command::new(tool[0]).arg(tool[1]))?;
         }
+        // One at a time: a machine that builds several is too slow for any.
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         Namespace::tidy();
         let public = Namespace::new("public")?;
         public.set("net/ipv4/ip_forward", "1")?;
         public.ip(&["addr", "add", &format!("{SERVER}/32"), "dev", "lo"])?;
         let (router0, home0) = home(&public, 0, routers[0])?;
         let (router1, home1) = home(&public, 1, routers[1])?;
-        Ok(Self { public, homes: [home0, home1], _routers: [router0, router1] })
+        Ok(Self { public, homes: [home0, home1], _routers: [router0, router1], _turn: turn })
     }
 
     /// The interface of the public namespace to which a router is wired.

@@ -34,9 +34,10 @@ impl Talks {
     fn claim(&mut self, introduced: &v1::Introduced) -> Option<(String, [u8; 32])> {
         let Other::User(user) = self.other(&introduced.user) else { return None };
         let key = <[u8; 32]>::try_from(&introduced.key[..]).ok()?;
-        let wanted = self.claim_question(&introduced.invite, &user)
-            || self.claim_request(&introduced.invite, &user, introduced.dials);
-        wanted.then_some((user, key))
+        // Who has answered may have asked as well.
+        let answered = self.claim_question(&introduced.invite, &user);
+        let asked = self.claim_request(&introduced.invite, &user);
+        (answered || asked).then_some((user, key))
     }
 
     fn meet(&mut self, user: String, key: [u8; 32], introduced: v1::Introduced) {

@@ -127,11 +127,14 @@ impl Talks {
     /// said that it is not.
     pub(super) fn replace(&mut self, user: &str) {
         let Some(talk) = self.talks.remove(user) else { return };
+        let began = !talk.is_connecting();
         let Talk { invite, user, link, mail, .. } = talk;
         self.effects.extend(link.map(Effect::Close));
         self.effects.push(Effect::Forget(invite));
         self.undelivered(&user, mail.len(), true);
-        self.tell(News::Ended { user, left: false });
+        if began {
+            self.tell(News::Ended { user, left: false });
+        }
     }
 
     /// Tells the end of a talk, as soon as it is known what may be said of messages that were lost with it.

@@ -172,22 +172,13 @@ impl Talks {
         Some(shown)
     }
 
-    /// The introduction that came of a request: whether there is one of this user that means it. A request
-    /// whose answer has not come yet may be meant.
-    pub(super) fn claim_request(&mut self, invite: &Invite, user: &str, dials: bool) -> bool {
+    /// The introduction that came of a request: whether there is one of this user that means it. The server has said before
+    /// how the request is called.
+    pub(super) fn claim_request(&mut self, invite: &Invite, user: &str) -> bool {
         let meant = |ask: &Ask| ask.is_of(user) && ask.invite() == Some(invite);
         let at = self.asks.iter().position(meant);
-        if let Some(at) = at {
-            self.asks.remove(at);
-            return true;
-        }
-        let given = |ask: &&mut Ask| ask.user == user && ask.stage == Stage::Given;
-        let Some(ask) = self.asks.iter_mut().find(given) else { return false };
-        ask.stage = Stage::Dropped;
-        // It has been asked and answered: the one who dials is the one who was first.
-        let started = dials.then(|| ask.shown.clone());
-        started.into_iter().for_each(|user| self.tell(News::Started(user)));
-        true
+        at.into_iter().for_each(|at| drop(self.asks.remove(at)));
+        at.is_some()
     }
 
     pub(super) fn due_requests(&mut self) {

@@ -30,6 +30,17 @@ fn lines_are_read_by_the_table() {
     check("block bob", Typed::Block("bob".to_owned()));
     check("unblock bob", Typed::Unblock("bob".to_owned()));
     check("blocks", Typed::Blocks);
+    let luke = || "luke".to_owned();
+    check("startprivate luke", Typed::StartPrivate(luke()));
+    check("y", Typed::Answer { user: None, accept: true });
+    check(" /n ", Typed::Answer { user: None, accept: false });
+    check("accept luke", Typed::Answer { user: Some(luke()), accept: true });
+    check("decline luke", Typed::Answer { user: Some(luke()), accept: false });
+    check("private luke  a  b ", Typed::Private { to: luke(), text: "a  b".to_owned() });
+    check("stopprivate luke", Typed::StopPrivate(luke()));
+    check("verify luke", Typed::Verify { user: luke(), confirm: false });
+    check("verify luke  ok", Typed::Verify { user: luke(), confirm: true });
+    check("path luke", Typed::Path(luke()));
     check("passwd", Typed::Passwd);
     check("help", Typed::Help(None));
     check("help /block", Typed::Help(find("block")));
@@ -46,7 +57,7 @@ fn empty_lines_are_nothing() {
 #[test]
 fn mistakes_are_told_apart() {
     for line in
-        ["nonsense", "Message bob hi", "messages", "//help", "/", "help nonsense", "y", "n", "whoelse!"]
+        ["nonsense", "Message bob hi", "messages", "//help", "/", "help nonsense", "Y", "yes", "whoelse!"]
     {
         wrong(line, "Error. Invalid command");
     }
@@ -62,6 +73,23 @@ fn mistakes_are_told_apart() {
     wrong("block a b", "Error. Usage: block <user>");
     wrong("unblock", "Error. Usage: unblock <user>");
     wrong("blocks bob", "Error. Usage: blocks");
+    for (word, usage) in [
+        ("startprivate", "startprivate <user>"),
+        ("startprivate a b", "startprivate <user>"),
+        ("y luke", "y"),
+        ("n luke", "n"),
+        ("accept", "accept <user>"),
+        ("decline a b", "decline <user>"),
+        ("private", "private <user> <message>"),
+        ("private luke ", "private <user> <message>"),
+        ("stopprivate", "stopprivate <user>"),
+        ("verify", "verify <user> [ok]"),
+        ("verify luke yes", "verify <user> [ok]"),
+        ("verify luke ok ok", "verify <user> [ok]"),
+        ("path", "path <user>"),
+    ] {
+        wrong(word, &format!("Error. Usage: {usage}"));
+    }
     wrong("passwd secret", "Error. Usage: passwd");
     wrong("help a b", "Error. Usage: help [<command>]");
     wrong("logout now", "Error. Usage: logout");
@@ -74,6 +102,8 @@ fn what_the_server_would_refuse_is_not_sent() {
     wrong(&format!("message bob {long}x"), "Error. The message is too long, 64 KiB at most");
     wrong(&format!("broadcast {long}x"), "Error. The message is too long, 64 KiB at most");
     wrong("message bob a\x1b[2Jb", "Error. The message contains control characters");
+    wrong("private luke a\x1b[2Jb", "Error. The message contains control characters");
+    wrong(&format!("private luke {long}x"), "Error. The message is too long, 64 KiB at most");
     wrong("broadcast a\u{9b}b", "Error. The message contains control characters");
     wrong(&format!("block {long}"), "Error. Invalid user");
     wrong(&format!("message {long} hi"), "Error. Invalid user");

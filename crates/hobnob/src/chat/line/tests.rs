@@ -1,38 +1,54 @@
 use hobnob_client::event::{End, Message, Ticket};
 use hobnob_protocol::v1::submitted::Outcome;
 
+use hobnob_peer::keys::Keys;
+
 use super::*;
 
-#[derive(Default)]
-struct World {
-    session: Session,
-    given: VecDeque<Command>,
+pub(in crate::chat) struct World {
+    pub(in crate::chat) session: Session,
+    pub(in crate::chat) given: VecDeque<Command>,
+    /// Wishes for the network of peers.
+    pub(in crate::chat) network: Vec<talk::Effect>,
+    pub(in crate::chat) now: Duration,
     tickets: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            session: Session::new(Talks::new("Yoda", [1; 32], Keys::default())),
+            given: VecDeque::new(),
+            network: Vec::new(),
+            now: Duration::ZERO,
+            tickets: 0,
+        }
+    }
 }
 
 impl World {
     /// Types a line. Prompts and other effects come as text; commands are kept for [`answer`](Self::answer).
-    fn typed(&mut self, line: &str) -> String {
-        let effects = self.session.typed(Input::Line(line.to_owned()));
+    pub(in crate::chat) fn typed(&mut self, line: &str) -> String {
+        let effects = self.session.typed(Input::Line(line.to_owned()), self.now);
         self.shown(effects)
     }
 
-    fn event(&mut self, event: Event) -> String {
-        let effects = self.session.event(event);
+    pub(in crate::chat) fn event(&mut self, event: Event) -> String {
+        let effects = self.session.event(event, self.now);
         self.shown(effects)
     }
 
-    fn answer(&mut self, answer: Answer) -> String {
+    pub(in crate::chat) fn answer(&mut self, answer: Answer) -> String {
         let command = self.given.pop_front().expect("a command was given");
         self.tickets += 1;
         self.event(Event::Answer { ticket: Some(Ticket(self.tickets)), command, answer })
     }
 
-    fn shown(&mut self, effects: Vec<Effect>) -> String {
+    pub(in crate::chat) fn shown(&mut self, effects: Vec<Effect>) -> String {
         effects
             .into_iter()
             .map(|effect| match effect {
-                Effect::Print(text) => text,
+                Effect::Print(text) | Effect::Question(text) => text,
                 Effect::Ask(prompt) => prompt.to_owned(),
                 Effect::Submit(command) => {
                     self.given.push_back(command);
@@ -41,6 +57,15 @@ impl World {
                 Effect::Shown(stream, seq) => format!("[shown {stream:?} {seq}]"),
                 Effect::Know(_) => String::new(),
                 Effect::Contact(fingerprint) => format!("[contact {fingerprint}]"),
+                Effect::Network(effect) => {
+                    self.network.push(effect);
+                    String::new()
+                }
+                Effect::Path(link) => format!("[path {link:?}]"),
+                Effect::Reachable(contact) => format!("[reachable {:?}]", contact.addresses),
+                Effect::Active => "[active]".to_owned(),
+                Effect::SaveKeys(keys) => format!("[keep {}]", keys.lines().count()),
+                Effect::Left => "[left]".to_owned(),
                 Effect::LogOut => "[log out]".to_owned(),
                 Effect::Exit(code) => format!("[exit {code}]"),
             })
@@ -107,7 +132,7 @@ fn passwords_are_asked_three_times_and_changed() {
     let change = Command::ChangePassword { old: "old".to_owned(), new: " new ".to_owned() };
     assert!(world.given.front() == Some(&change));
     assert_eq!(world.answer(Answer::Done), "Password changed\n");
-    assert_eq!(world.typed("logout"), "[log out]");
+    assert_eq!(world.typed("logout"), "[log out][left]");
 }
 
 #[test]
@@ -165,26 +190,28 @@ fn left_over_commands_are_told_like_others() {
 #[test]
 fn every_end_is_final() {
     let mut world = World::default();
-    assert_eq!(world.event(Event::Ended(End::LoggedOut { waiting: 0 })), "Goodbye.\n[exit 0]");
+    assert_eq!(world.event(Event::Ended(End::LoggedOut { waiting: 0 })), "Goodbye.\n[left][exit 0]");
     assert_eq!(
         world.event(Event::Ended(End::LoggedOut { waiting: 1 })),
-        "1 messages wait for the server\nGoodbye.\n[exit 0]"
+        "1 messages wait for the server\nGoodbye.\n[left][exit 0]"
     );
-    assert_eq!(world.event(Event::Ended(End::Replaced)), "You have logged in elsewhere\n[exit 1]");
+    assert_eq!(world.event(Event::Ended(End::Replaced)), "You have logged in elsewhere\n[left][exit 1]");
 }
 
 #[test]
 fn the_end_of_input_logs_out() {
-    let mut session = Session::default();
-    assert!(session.typed(Input::End) == [Effect::LogOut]);
-    session.typed(Input::Line("passwd".to_owned()));
-    assert!(session.typed(Input::End) == [Effect::LogOut], "also in the middle of a question");
+    for line in ["", "passwd"] {
+        let mut session = World::default().session;
+        session.typed(Input::Line(line.to_owned()), Duration::ZERO);
+        let effects = session.typed(Input::End, Duration::ZERO);
+        assert!(effects == [Effect::LogOut, Effect::Left], "also in the middle of a question");
+    }
 }
 
 #[test]
 fn a_line_without_bounds_is_refused_in_its_turn() {
     let mut world = World::default();
-    let effects = world.session.typed(Input::TooLong);
+    let effects = world.session.typed(Input::TooLong, world.now);
     world.shown(effects);
     assert_eq!(world.answer(Answer::Local), "Error. The message is too long, 64 KiB at most\n");
 }

@@ -1,5 +1,7 @@
 //! The asker's side, up to the first link.
 
+use hobnob_protocol::v1::{self, invited::Outcome, peer_event::Event};
+
 use super::super::{Effect, Input};
 use super::SECOND;
 use super::world::{ANN, BOB, CYN, World};
@@ -112,11 +114,7 @@ fn the_asker_withdraws_before_the_server_has_answered() {
     ann.handle(Input::Stop("bob".into()), now);
     ann.handle(Input::Start("bob".into()), now);
     ann.handle(Input::Stop("bob".into()), now);
-    let answer = || {
-        let outcome = hobnob_protocol::v1::invited::Outcome::Asked.into();
-        let answer = hobnob_protocol::v1::Invited { outcome, user: "Bob".into(), invite: vec![7; 16].into() };
-        Input::Invited { typed: "bob".into(), answer: Some(answer) }
-    };
+    let answer = || invited(Outcome::Asked, 7);
     assert_eq!(ann.handle(answer(), now), [Effect::Cancel(vec![7; 16].into())]);
     assert_eq!(ann.handle(answer(), now), [Effect::Cancel(vec![7; 16].into())]);
     assert!(ann.is_idle());
@@ -232,7 +230,6 @@ fn the_other_can_be_reached_later() {
 
 #[test]
 fn a_new_contact_is_tried_at_once() {
-    use hobnob_protocol::v1;
     let mut world = World::new();
     world.reachable = false;
     world.start(ANN, "bob");
@@ -241,9 +238,8 @@ fn a_new_contact_is_tried_at_once() {
     world.reachable = true;
     world.told(ANN);
     let contact = v1::Contact { addresses: vec!["192.0.2.7:4".into()], relay: true };
-    let told = v1::PeerContact { invite: vec![1; 16].into(), contact: Some(contact.clone()) };
-    let event = Some(v1::peer_event::Event::Contact(told));
-    world.input(ANN, Input::Server(v1::PeerEvent { event }));
+    let contact_told = v1::PeerContact { invite: vec![1; 16].into(), contact: Some(contact.clone()) };
+    world.input(ANN, self::told(Event::Contact(contact_told)));
     assert_eq!(world.told(ANN), ["Bob accepts private messaging"]);
     let last = world.effects[ANN].iter().rev().find_map(|effect| match effect {
         Effect::Dial { contact, .. } => Some(contact.clone()),
@@ -272,24 +268,50 @@ fn an_introduction_that_was_given_up_is_cancelled() {
     assert!(world.talks.iter().all(|talks| talks.is_idle()));
 }
 
+fn told(event: Event) -> Input {
+    Input::Server(v1::PeerEvent { event: Some(event) })
+}
+
+fn introduced(byte: u8, dials: bool) -> Input {
+    told(Event::Introduced(v1::Introduced {
+        invite: vec![byte; 16].into(),
+        user: "Bob".into(),
+        key: vec![2; 32].into(),
+        dials,
+        valid_ms: 30_000,
+        ..Default::default()
+    }))
+}
+
+fn invited(outcome: Outcome, byte: u8) -> Input {
+    let invite = vec![byte; 16].into();
+    let answer = Some(v1::Invited { outcome: outcome.into(), user: "Bob".into(), invite });
+    Input::Invited { typed: "bob".into(), answer }
+}
+
 #[test]
-fn an_introduction_before_the_answer_to_the_request() {
-    use hobnob_protocol::v1;
+fn an_introduction_of_a_withdrawn_request_is_not_taken_for_the_next() {
     let mut world = World::new();
     let ann = &mut world.talks[ANN];
     ann.handle(Input::Start("bob".into()), SECOND);
-    let introduced = v1::Introduced {
-        invite: vec![7; 16].into(),
-        user: "Bob".into(),
-        key: vec![2; 32].into(),
-        dials: true,
-        valid_ms: 30_000,
-        ..Default::default()
-    };
-    let event = Some(v1::peer_event::Event::Introduced(introduced));
-    let effects = ann.handle(Input::Server(v1::PeerEvent { event }), SECOND);
-    assert!(matches!(effects[..], [Effect::Tell(_), Effect::SaveKeys, Effect::Dial { .. }]), "{effects:?}");
-    let outcome = v1::invited::Outcome::Asked.into();
-    let answer = Some(v1::Invited { outcome, user: "Bob".into(), invite: vec![7; 16].into() });
-    assert_eq!(ann.handle(Input::Invited { typed: "bob".into(), answer }, SECOND), []);
+    ann.handle(Input::Stop("bob".into()), SECOND);
+    ann.handle(Input::Start("bob".into()), SECOND);
+    assert_eq!(ann.handle(invited(Outcome::Asked, 7), SECOND), []);
+    assert_eq!(ann.handle(introduced(7, true), SECOND), [Effect::Cancel(vec![7; 16].into())]);
+    assert_eq!(ann.handle(invited(Outcome::Asked, 8), SECOND).len(), 1);
+    let effects = ann.handle(introduced(8, true), SECOND);
+    assert!(matches!(effects[..], [Effect::SaveKeys, Effect::Dial { .. }]), "{effects:?}");
+}
+
+#[test]
+fn who_asks_and_answers_consents_once() {
+    let mut world = World::new();
+    let ann = &mut world.talks[ANN];
+    ann.handle(told(Event::Asked(v1::Asked { invite: vec![7; 16].into(), user: "Bob".into() })), SECOND);
+    ann.handle(Input::Start("bob".into()), SECOND);
+    ann.handle(Input::Answer { user: None, accept: true }, SECOND);
+    assert_eq!(ann.handle(invited(Outcome::Consented, 7), SECOND), []);
+    let effects = ann.handle(introduced(7, false), SECOND);
+    assert!(matches!(effects[..], [Effect::SaveKeys, Effect::Expect { .. }]), "{effects:?}");
+    assert_eq!(ann.handle(Input::Gone(vec![7; 16].into()), SECOND), []);
 }
