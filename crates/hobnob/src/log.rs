@@ -35,7 +35,8 @@ pub(crate) fn show_warnings(typing: bool) {
 /// Logs to standard error. The filter is as in the settings, where it was checked.
 pub(crate) fn to_stderr(filter: &str) {
     let filter = EnvFilter::new(for_a_server(filter));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    layer.with_ansi(termios::is_terminal(io::stderr())).init();
 }
 
 /// Everything of this level and worse but what the network is made of.

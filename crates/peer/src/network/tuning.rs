@@ -18,8 +18,10 @@ pub struct Tuning {
     pub dial: Duration,
     /// How long a link that is closed waits until what was sent has arrived.
     pub flush: Duration,
-    /// Time without the relay after which the person is told.
+    /// Time without the relay after which the person is told, at the beginning.
     pub relay_wait: Duration,
+    /// The same once it was there: it may only be restarting, and that is told otherwise.
+    pub relay_return: Duration,
     /// Least time between two contacts that are told.
     pub contact_pause: Duration,
 }
@@ -33,6 +35,7 @@ impl Default for Tuning {
             dial: Duration::from_secs(10),
             flush: Duration::from_secs(1),
             relay_wait: Duration::from_secs(10),
+            relay_return: limits::TALK_RETURN_MAX,
             contact_pause: Duration::from_millis(250),
         }
     }

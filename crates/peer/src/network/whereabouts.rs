@@ -79,7 +79,7 @@ struct Told {
     contact_pause: std::time::Duration,
     /// Without the relay since then; `None`: there is one, or none is wanted, or it was told.
     missing_until: Option<Instant>,
-    relay_wait: std::time::Duration,
+    relay_return: std::time::Duration,
     given_up: bool,
 }
 
@@ -93,7 +93,7 @@ impl Told {
             contact_after: now,
             contact_pause: shared.tuning.contact_pause,
             missing_until: shared.relay.as_ref().map(|_| now + shared.tuning.relay_wait),
-            relay_wait: shared.tuning.relay_wait,
+            relay_return: shared.tuning.relay_return,
             given_up: shared.relay.is_none(),
         }
     }
@@ -103,7 +103,7 @@ impl Told {
         let mut events = Vec::new();
         if up != self.relay {
             self.relay = up;
-            self.missing_until = (!up && !self.given_up).then_some(now + self.relay_wait);
+            self.missing_until = (!up && !self.given_up).then_some(now + self.relay_return);
             events.push(LinkEvent::Relay(up));
         }
         if !self.given_up && !up && (denied || self.missing_until.is_some_and(|until| until <= now)) {
@@ -149,7 +149,7 @@ mod tests {
             contact_after: now,
             contact_pause: Duration::from_millis(250),
             missing_until: relay.then_some(now + Duration::from_secs(10)),
-            relay_wait: Duration::from_secs(10),
+            relay_return: Duration::from_secs(60),
             given_up: !relay,
         };
         (told, now)

@@ -116,7 +116,7 @@ impl User {
         let (received, sent) = (self.received.swap(0, Relaxed), self.sent.swap(0, Relaxed));
         drop(open);
         let user = self.name.get().map_or("?", String::as_str);
-        tracing::info!(user, received, sent, "left the relay");
+        tracing::info!(%user, received, sent, "left the relay");
     }
 
     /// Counts bytes from the user against the limit.
