@@ -10,8 +10,8 @@ use clap::{
 use clap_complete::Shell;
 
 use crate::config::{
-    CHAT, ChatSettings, Layers, Mistakes, OneShotSettings, Process, SEND, SERVE, ServeSettings, Setting,
-    Shape, TAIL, example,
+    CHAT, ChatSettings, DOCTOR, Layers, Mistakes, OneShotSettings, Process, SEND, SERVE, ServeSettings,
+    Setting, Shape, TAIL, example,
 };
 
 /// What the process is to do.
@@ -24,6 +24,10 @@ pub(crate) enum Order {
     Send { settings: OneShotSettings, to: String, text: Option<OsString> },
     /// `tail`
     Tail(OneShotSettings),
+    /// `doctor [HOST]`
+    Doctor(ChatSettings),
+    /// `demo`
+    Demo,
     /// Print this and be done.
     Print(String),
 }
@@ -59,6 +63,10 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Orde
             Ok(Order::Send { settings, to, text: matches.get_one::<OsString>("text").cloned() })
         }
         Some(("tail", matches)) => Ok(Order::Tail(OneShotSettings::check(layers(TAIL, matches), &Process)?)),
+        Some(("doctor", matches)) => {
+            Ok(Order::Doctor(ChatSettings::check(layers(DOCTOR, matches), &Process)?))
+        }
+        Some(("demo", _)) => Ok(Order::Demo),
         Some(("completions", matches)) => Ok(Order::Print(completions(matches))),
         _ => Err(Misuse::Arguments(command().error(ErrorKind::MissingSubcommand, "no command was given"))),
     }
@@ -105,6 +113,7 @@ fn word(matches: &ArgMatches) -> Option<OsString> {
 }
 
 fn command() -> Command {
+    let port = Arg::new("port").value_name("PORT").value_parser(clap::value_parser!(u16).range(1..));
     let shell =
         Arg::new("shell").required(true).value_name("SHELL").help("bash, zsh, fish, elvish or powershell");
     let print = Arg::new("print-config").long("print-config").action(ArgAction::SetTrue);
@@ -128,7 +137,7 @@ fn command() -> Command {
             Command::new("chat")
                 .about("Talk to others")
                 .args(CHAT.iter().map(flag))
-                .arg(Arg::new("port").value_name("PORT").value_parser(clap::value_parser!(u16).range(1..)))
+                .arg(port.clone())
                 .arg(file.clone()),
         )
         .subcommand(
@@ -143,7 +152,17 @@ fn command() -> Command {
             Command::new("tail")
                 .about("Print what is said, until Ctrl-C")
                 .args(TAIL.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("doctor")
+                .about("Tell what stands between here and a server, and what that means for private talk")
+                .args(DOCTOR.iter().map(flag))
+                .arg(port)
                 .arg(file),
+        )
+        .subcommand(
+            Command::new("demo").about("Show how it works: a server and three people, for a few seconds"),
         )
         .subcommand(
             Command::new("completions")
@@ -210,6 +229,8 @@ mod tests {
             &["serve", "--nonsense"],
             &["send"],
             &["chat", "a", "b"],
+            &["doctor", "--relay-only"],
+            &["demo", "localhost"],
             &["completions", "x"],
         ] {
             assert_eq!(kind(wrong), Err(2), "{wrong:?}");
@@ -219,6 +240,9 @@ mod tests {
             &["send", "bob", "-"],
             &["send", "bob", "--user", "hans", "--", "-x"],
             &["tail"],
+            &["doctor"],
+            &["doctor", "localhost", "4000"],
+            &["demo"],
         ] {
             assert_eq!(kind(right), Ok(()), "{right:?}");
         }

@@ -3,6 +3,8 @@
 mod args;
 mod chat;
 mod config;
+mod demo;
+mod doctor;
 mod log;
 mod oneshot;
 mod output;
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
 fn carry_out(order: Order) -> ExitCode {
     match &order {
         Order::Chat(_) => log::show_warnings(true),
-        Order::Send { .. } | Order::Tail(_) => log::show_warnings(false),
+        Order::Send { .. } | Order::Tail(_) | Order::Doctor(_) | Order::Demo => log::show_warnings(false),
         // A server has a log of its own.
         Order::Serve(_) | Order::Print(_) => {}
     }
@@ -47,6 +49,8 @@ fn carry_out(order: Order) -> ExitCode {
         Order::Serve(settings) => serve::run(*settings),
         Order::Chat(settings) => in_runtime(chat::run(settings)),
         Order::Send { settings, to, text } => in_runtime(oneshot::send(settings, to, text)),
+        Order::Doctor(settings) => in_runtime(doctor::run(settings)),
+        Order::Demo => in_runtime(demo::run()),
         Order::Tail(settings) => in_runtime(oneshot::tail(settings)),
     };
     // A thread that still waits for a password would leave the terminal silent.

@@ -58,6 +58,14 @@ impl Terminal {
         screen.trim_end().lines().map(|line| line.trim_end().to_owned()).collect()
     }
 
+    /// Waits until a line is on the screen.
+    fn shows(&self, line: &str) {
+        let begin = Instant::now();
+        while !self.screen().iter().any(|shown| shown == line) {
+            assert!(begin.elapsed() < DEADLINE, "expected {line:?} in {:#?}", self.screen());
+        }
+    }
+
     /// Waits until the last lines of the screen are these. Every look starts a process, which is pause enough.
     fn ends_with(&self, expected: &[&str]) {
         let begin = Instant::now();
@@ -128,6 +136,28 @@ fn tab_completes_and_ctrl_c_logs_out() {
     hans.presses("C-c");
     hans.ends_with(&["Goodbye.", "left with 0"]);
     yoda.ends_with(&["hans logged out", ">"]);
+    yoda.presses("C-d");
+    yoda.ends_with(&["Goodbye.", "left with 0"]);
+}
+
+#[test]
+fn a_question_stands_above_the_row_that_answers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start("127.0.0.1:0", &folder.path().join("server"), [""; 0]);
+    let (hans, yoda) = two_people(folder.path(), &server);
+    hans.types("message yoda half ty");
+    yoda.enters("startprivate hans");
+    hans.ends_with(&["yoda would like to private message, enter y or n:", "> message yoda half ty"]);
+    hans.enters("ped");
+    yoda.ends_with(&["hans: half typed", ">"]);
+    hans.enters("y");
+    hans.ends_with(&["> y", "Start private messaging with yoda", ">"]);
+    yoda.ends_with(&["hans accepts private messaging", ">"]);
+    hans.enters("private yoda hello");
+    yoda.ends_with(&["hans(private): hello", ">"]);
+    hans.presses("C-d");
+    hans.ends_with(&["Goodbye.", "left with 0"]);
+    yoda.shows("Private messaging with hans ended: hans logged out");
     yoda.presses("C-d");
     yoda.ends_with(&["Goodbye.", "left with 0"]);
 }

@@ -18,9 +18,11 @@ mod pipe;
 mod run;
 mod shortcut;
 mod sim;
+mod talk;
 mod trace;
 mod watch;
 
 pub use ledger::{Kind, Problem};
 pub use run::{Report, run};
 pub use shortcut::Which;
+pub use talk::{TalkReport, TalkShortcut, run_talks};

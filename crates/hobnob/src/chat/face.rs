@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use tokio::time::Instant;
 
-use super::{pipe::Pipe, terminal::Terminal};
+use super::{pipe::Pipe, script::Script, terminal::Terminal};
 use crate::termios;
 
 /// Something a person typed.
@@ -24,6 +24,8 @@ pub(crate) enum Face {
     Terminal(Box<Terminal>),
     /// One line after the other.
     Pipe(Pipe),
+    /// Lines of a script.
+    Script(Script),
 }
 
 impl Face {
@@ -46,6 +48,7 @@ impl Face {
         match self {
             Self::Terminal(terminal) => terminal.ask(prompt, secret),
             Self::Pipe(pipe) => pipe.ask(prompt, secret),
+            Self::Script(script) => script.print(prompt),
         }
     }
 
@@ -55,6 +58,7 @@ impl Face {
             // The row below goes on being one for commands.
             Self::Terminal(terminal) => terminal.print(&format!("{text}\n")),
             Self::Pipe(pipe) => pipe.ask(text, false),
+            Self::Script(script) => script.print(text),
         }
     }
 
@@ -62,7 +66,7 @@ impl Face {
     pub(crate) fn commands(&mut self) -> io::Result<()> {
         match self {
             Self::Terminal(terminal) => terminal.ask("> ", false),
-            Self::Pipe(_) => Ok(()),
+            Self::Pipe(_) | Self::Script(_) => Ok(()),
         }
     }
 
@@ -79,6 +83,7 @@ impl Face {
             _ if text.is_empty() => Ok(()),
             Self::Terminal(terminal) => terminal.print(text),
             Self::Pipe(pipe) => pipe.print(text),
+            Self::Script(script) => script.print(text),
         }
     }
 
@@ -86,7 +91,7 @@ impl Face {
     pub(crate) fn warn(&mut self, text: &str) -> io::Result<()> {
         match self {
             Self::Terminal(terminal) => terminal.warn(text),
-            Self::Pipe(_) => {
+            Self::Pipe(_) | Self::Script(_) => {
                 // What nobody reads there is no reason to leave.
                 let _ = io::stderr().write_all(text.as_bytes());
                 Ok(())
@@ -100,6 +105,7 @@ impl Face {
         match self {
             Self::Terminal(terminal) => terminal.read(last).await,
             Self::Pipe(pipe) => Ok(pipe.read(last).await),
+            Self::Script(script) => Ok(script.read(last).await),
         }
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod login;
 mod peers;
 mod pipe;
 mod private;
+pub(crate) mod script;
 mod terminal;
 pub(crate) mod text;
 mod typed;
@@ -40,6 +41,11 @@ const PASSWORD_BYTES_MAX: usize = 8 * 1024;
 /// The process cannot read or catch signals.
 pub(crate) async fn run(settings: ChatSettings) -> Result<u8> {
     let signals = Signals::listen()?;
+    Ok(converse(settings, &mut Face::open()?, &signals).await)
+}
+
+/// The same with this face; the result is the exit code.
+pub(crate) async fn converse(settings: ChatSettings, face: &mut Face, signals: &Signals) -> u8 {
     let config = Config {
         address: settings.destination.address,
         data: settings.data,
@@ -47,15 +53,13 @@ pub(crate) async fn run(settings: ChatSettings) -> Result<u8> {
         agent: AGENT.to_owned(),
         slot: Slot::Chat,
     };
-    let mut face = Face::open()?;
-    let result = talk(config, settings.destination.user, settings.relay_only, &mut face, &signals).await;
-    match result {
-        Ok(code) => Ok(code),
+    match talk(config, settings.destination.user, settings.relay_only, face, signals).await {
+        Ok(code) => code,
         // Nobody reads what is printed any more: that is a way to leave, not an error.
-        Err(Stop::Unread) => Ok(0),
+        Err(Stop::Unread) => 0,
         Err(Stop::Open(error)) => {
             let _ = face.print(&text::error(&error.to_string()));
-            Ok(1)
+            1
         }
     }
 }

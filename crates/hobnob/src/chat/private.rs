@@ -74,6 +74,8 @@ impl Session {
     pub(crate) fn network(&mut self, event: LinkEvent, now: Duration) -> Vec<Effect> {
         let mut effects = match &event {
             LinkEvent::Contact(contact) => vec![Effect::Reachable(contact.clone())],
+            // While the whole server is away this is no news.
+            LinkEvent::NoRelay(_) if self.private.away => Vec::new(),
             LinkEvent::NoRelay(why) => print(text::private::no_relay(why)),
             _ => Vec::new(),
         };

@@ -107,5 +107,17 @@ pub(crate) const SEND: &[Setting] = &[SERVER, USER, PASSWORD_FILE, DATA, PIN];
 pub(crate) const TAIL: &[Setting] =
     &[switch("json", "One JSON object a line"), SERVER, USER, PASSWORD_FILE, DATA, PIN];
 
+/// `hobnob doctor`.
+pub(crate) const DOCTOR: &[Setting] = &[
+    Setting {
+        name: "server",
+        shape: Shape::Word,
+        default: Some("localhost:4000"),
+        help: "The server: HOST[:PORT]",
+    },
+    DATA,
+    PIN,
+];
+
 /// Every table.
-pub(super) const ALL: &[&[Setting]] = &[SERVE, CHAT, SEND, TAIL];
+pub(super) const ALL: &[&[Setting]] = &[SERVE, CHAT, SEND, TAIL, DOCTOR];

@@ -3,12 +3,14 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     process::{Child, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
 
 use crate::namespace::Namespace;
 
@@ -21,10 +23,19 @@ const ETHERNET_HEADER: usize = 14;
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 
+/// The last packet of a capture, which says that all before it are written down; and where it goes, for nobody to hear.
+const LAST: &[u8] = b"the capture ends";
+const LAST_PORT: u16 = 9;
+/// How long it may take, and how often it is sent.
+const LAST_WITHIN: Duration = Duration::from_secs(10);
+const LAST_EVERY: Duration = Duration::from_millis(20);
+
 /// Notes what passes an interface.
 pub(crate) struct Capture {
     tcpdump: Child,
     file: PathBuf,
+    /// Sends through the interface.
+    last: UdpSocket,
 }
 
 /// An IP packet. Ports are 0 where the protocol has none.
@@ -38,8 +49,11 @@ pub(crate) struct Packet {
 }
 
 impl Capture {
-    /// Begins; whatever passes after this is in it.
-    pub(crate) fn begin(namespace: &Namespace, interface: &str, file: PathBuf) -> Self {
+    /// Begins; whatever passes after this is in it. `beyond` is the router at the other end of the wire.
+    pub(crate) fn begin(namespace: &Namespace, interface: &str, beyond: &str, file: PathBuf) -> Self {
+        let last = namespace.inside(|| UdpSocket::bind("0.0.0.0:0")).expect("a namespace").expect("a socket");
+        last.connect((beyond, LAST_PORT)).expect("a way through the interface");
+        last.set_read_timeout(Some(LAST_EVERY)).expect("a time-out");
         let mut command = namespace.command("tcpdump");
         command.args(["-i", interface, "-n", "-U", "--immediate-mode", "-B", "8192", "-Z", "root", "-w"]);
         let tcpdump =
@@ -47,14 +61,24 @@ impl Capture {
         let mut tcpdump = tcpdump.expect("tcpdump starts");
         let mut log = BufReader::new(tcpdump.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
         assert!(log.any(|line| line.contains("listening on")), "tcpdump listens on {interface}");
-        Self { tcpdump, file }
+        Self { tcpdump, file, last }
     }
 
     /// Ends; everything that passed before this.
     pub(crate) fn end(mut self) -> Vec<Packet> {
+        // A tcpdump that is told to end forgets what it has not written yet.
+        let deadline = Instant::now() + LAST_WITHIN;
+        while !fs::read(&self.file).is_ok_and(|bytes| bytes.windows(LAST.len()).any(|window| window == LAST))
+        {
+            assert!(Instant::now() < deadline, "tcpdump does not keep up");
+            // Nobody answers, unless to say that nobody is there.
+            let _ = self.last.send(LAST).and_then(|_| self.last.recv(&mut [0; 1]));
+        }
         kill_process(Pid::from_child(&self.tcpdump), Signal::TERM).expect("tcpdump runs");
         self.tcpdump.wait().expect("tcpdump ends");
-        packets(&fs::read(&self.file).expect("tcpdump has written"))
+        let mut packets = packets(&fs::read(&self.file).expect("tcpdump has written"));
+        packets.retain(|packet| packet.to.port() != LAST_PORT || packet.payload != LAST);
+        packets
     }
 }
 

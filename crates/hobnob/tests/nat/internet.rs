@@ -7,11 +7,15 @@
 //! ```
 
 use std::{
+    path::PathBuf,
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::namespace::{Namespace, Reason, run};
+use crate::{
+    capture::Capture,
+    namespace::{Namespace, Reason, run},
+};
 
 /// The server's address.
 pub(crate) const SERVER: &str = "203.0.113.1";
@@ -87,9 +91,14 @@ impl Internet {
         Ok(Self { public, homes: [home0, home1], _routers: [router0, router1], _turn: turn })
     }
 
-    /// The interface of the public namespace to which a router is wired.
-    pub(crate) fn interface(home: usize) -> &'static str {
-        WIRES[home].out
+    /// Notes what passes between a router and the server.
+    pub(crate) fn capture_public(&self, home: usize, file: PathBuf) -> Capture {
+        Capture::begin(&self.public, WIRES[home].out, PUBLIC[home], file)
+    }
+
+    /// Notes what passes between a home and its router.
+    pub(crate) fn capture_home(&self, home: usize, file: PathBuf) -> Capture {
+        Capture::begin(&self.homes[home], "eth0", WIRES[home].inside, file)
     }
 }
 

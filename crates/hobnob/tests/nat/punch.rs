@@ -72,10 +72,7 @@ fn a_router_without_udp_lets_none_out() {
 fn a_capture_shows_what_passes() {
     let Some(internet) = Internet::new([Router::Keeps, Router::Keeps]) else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let begin = |home: usize| {
-        let file = folder.path().join(format!("{home}.pcap"));
-        Capture::begin(&internet.public, Internet::interface(home), file)
-    };
+    let begin = |home: usize| internet.capture_public(home, folder.path().join(format!("{home}.pcap")));
     let captures = [begin(0), begin(1)];
     let (ready, listening): (SyncSender<()>, Receiver<()>) = sync_channel(1);
     let received = thread::scope(|scope| {

@@ -103,14 +103,24 @@ impl World {
 
     /// A chat that nobody has logged in on. Every chat sits at a place of its own.
     pub(crate) fn chat(&self, place: &str) -> Chat {
+        self.chat_with(place, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn chat_with(&self, place: &str, arguments: &[&str]) -> Chat {
         let mut command = hobnob(self.folder.path());
-        command.args(["chat", self.address(), "--data"]).arg(self.path(place));
+        command.args(["chat", self.address(), "--data"]).arg(self.path(place)).args(arguments);
         Chat(Running::start(command, self.path(&format!("{place}.log"))))
     }
 
     /// A chat in which `name` has just registered, or logged in, with the password `<name>-secret`.
     pub(crate) fn user(&self, name: &str) -> Chat {
-        let chat = self.chat(name);
+        self.user_with(name, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn user_with(&self, name: &str, arguments: &[&str]) -> Chat {
+        let chat = self.chat_with(name, arguments);
         chat.logs_in(name, &format!("{name}-secret"));
         chat.sees(WELCOME);
         chat
@@ -142,6 +152,23 @@ impl Chat {
     /// Waits for a whole line; what comes before it counts as read.
     pub(crate) fn sees(&self, line: &str) {
         self.0.expect(&format!("\n{line}\n"));
+    }
+
+    /// Waits for one of these lines.
+    pub(crate) fn sees_one_of(&self, lines: &[&str]) {
+        let lines: Vec<_> = lines.iter().map(|line| format!("\n{line}\n")).collect();
+        self.0.expect_any(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Waits for all of these lines, in whatever order.
+    pub(crate) fn sees_all(&self, lines: &[&str]) {
+        let lines: Vec<_> = lines.iter().map(|line| format!("\n{line}\n")).collect();
+        self.0.expect_all(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Waits for a line that begins so; the whole of it.
+    pub(crate) fn finds(&self, beginning: &str) -> String {
+        self.0.line_with(&format!("\n{beginning}")).trim_start().to_owned()
     }
 
     /// What is printed up to the answer to a command typed now: proof of what did not come.
@@ -288,6 +315,23 @@ impl Running {
         // The newline at the end is the beginning of the next line.
         state.read = if state.text[..to].ends_with('\n') { to - 1 } else { to };
         before
+    }
+
+    /// Waits for all of these texts; what is before the last of them counts as read.
+    fn expect_all(&self, texts: &[&str]) {
+        let find = |state: &State| {
+            let ends = texts.iter().map(|text| state.text[state.read..].find(text).map(|at| at + text.len()));
+            ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max())
+        };
+        let state = self.output.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |state: &mut State| find(state).is_none() && !state.closed;
+        let waited = self.output.more.wait_timeout_while(state, DEADLINE, waiting);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let Some(end) = find(&state) else {
+            panic!("not all of {texts:?} came after byte {} of:\n{}", state.read, state.text);
+        };
+        // The newline at the end is the beginning of the next line.
+        state.read += end - 1;
     }
 
     /// The first unread line with this text.

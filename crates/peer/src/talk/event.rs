@@ -120,8 +120,8 @@ pub enum Effect {
         /// Where it is.
         contact: v1::Contact,
     },
-    /// The talk is over: nobody is admitted for it any more, and an attempt to make a link ends. A link that was not closed
-    /// ends as well.
+    /// The talk is over: nobody is admitted for it any more, and an attempt to make a link ends. A link that
+    /// was not closed ends as well.
     Forget(Invite),
     /// Send this.
     Send {

@@ -172,8 +172,8 @@ impl Talks {
         Some(shown)
     }
 
-    /// The introduction that came of a request: whether there is one of this user that means it. The server has said before
-    /// how the request is called.
+    /// The introduction that came of a request: whether there is one of this user that means it. The server
+    /// has said before how the request is called.
     pub(super) fn claim_request(&mut self, invite: &Invite, user: &str) -> bool {
         let meant = |ask: &Ask| ask.is_of(user) && ask.invite() == Some(invite);
         let at = self.asks.iter().position(meant);

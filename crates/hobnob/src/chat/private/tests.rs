@@ -293,5 +293,7 @@ fn the_network_tells_where_this_client_is_and_what_is_wrong() {
     let contact = Contact { addresses: vec!["127.0.0.1:1".to_owned()], relay: false };
     assert_eq!(world.link(LinkEvent::Contact(contact)), "[reachable [\"127.0.0.1:1\"]]");
     let refused = world.link(LinkEvent::NoRelay("it says\nno".to_owned()));
-    assert_eq!(refused, "Error. The relay of the server cannot be used: it says␊no\n");
+    assert_eq!(refused, "Error. Private messages may not get through: it says␊no\n");
+    world.event(Event::Disconnected);
+    assert_eq!(world.link(LinkEvent::NoRelay("it is away".to_owned())), "");
 }

@@ -9,10 +9,6 @@ use hobnob_peer::{
 
 use super::{INVALID_USER, error, one_line, paragraph};
 
-/// The server has no relay for somebody who wants to be reached by nothing else.
-pub(crate) const RELAY_MISSING: &str =
-    "Error. This server has no relay, and without one nobody is reached with --relay-only\n";
-
 /// What a person is told. Empty for [`News::Path`], which has to be looked up first; without a newline at its end it is
 /// a question.
 pub(crate) fn news(news: &News) -> String {
@@ -99,7 +95,7 @@ pub(crate) fn no_network(why: &str) -> String {
 
 /// The server's relay refuses, or cannot be reached.
 pub(crate) fn no_relay(why: &str) -> String {
-    error(&format!("The relay of the server cannot be used: {why}"))
+    error(&format!("Private messages may not get through: {why}"))
 }
 
 /// The file of keys cannot be read.

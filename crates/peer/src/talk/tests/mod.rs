@@ -3,6 +3,7 @@ mod lines;
 mod partings;
 mod questions;
 mod requests;
+mod said;
 mod trust;
 mod world;
 

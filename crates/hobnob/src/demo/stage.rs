@@ -1,0 +1,163 @@
+//! Where the scene is played: a session for everybody on it, with a script for a face.
+
+use std::{fmt, rc::Rc, time::Duration};
+
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+
+use super::{
+    columns::Cell,
+    scene::{Act, CAST, Step},
+};
+use crate::{
+    chat::{
+        self,
+        face::Face,
+        script::{Printed, Prompter, script},
+    },
+    config::ChatSettings,
+    signals::Signals,
+};
+
+/// What has not come by then does not come.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What the passwords look like.
+const HIDDEN: &str = "********";
+
+/// Everybody who plays.
+pub(super) struct Stage {
+    players: Vec<Player>,
+    signals: Rc<Signals>,
+    /// The sessions, on the thread of the stage; they end with it.
+    tasks: JoinSet<()>,
+}
+
+/// Somebody who plays.
+struct Player {
+    settings: ChatSettings,
+    /// What is typed and printed, and the exit code in the end.
+    session: Option<(Prompter, oneshot::Receiver<u8>)>,
+    /// A question that the player's own doing led to: the answer goes behind it.
+    question: Option<String>,
+}
+
+/// What came out otherwise than written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Differs {
+    pub(super) who: &'static str,
+    pub(super) expected: String,
+    pub(super) came: String,
+}
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was to see {}, and there came {}", self.who, self.expected, self.came)
+    }
+}
+
+impl Stage {
+    /// With the settings of each player's chat, in the order of the cast.
+    pub(super) fn new(settings: Vec<ChatSettings>, signals: Rc<Signals>) -> Self {
+        let players = settings.into_iter().map(|settings| Player { settings, session: None, question: None });
+        Self { players: players.collect(), signals, tasks: JoinSet::new() }
+    }
+
+    /// Plays a step; what is to be shown of it in each column.
+    ///
+    /// # Errors
+    /// Something came out otherwise.
+    pub(super) async fn play(&mut self, step: &Step) -> Result<Vec<Vec<Cell>>, Differs> {
+        self.nothing_is_left()?;
+        let mut columns = vec![vec![Cell::Blank]; self.players.len()];
+        columns[step.who] = self.act(step.who, step.act).await.into_iter().collect();
+        for &(who, line) in step.sees {
+            let prompt = self.sees(who, line).await?;
+            if prompt && who == step.who {
+                self.players[who].question = Some(line.to_owned());
+            } else {
+                columns[who].push(Cell::Shown(line.to_owned()));
+            }
+        }
+        if step.act == Act::Leaves {
+            self.has_left(step.who).await?;
+        }
+        Ok(columns)
+    }
+
+    /// Whether nothing was shown that nobody expected.
+    ///
+    /// # Errors
+    /// Something was.
+    pub(super) fn nothing_is_left(&mut self) -> Result<(), Differs> {
+        for (who, player) in self.players.iter_mut().enumerate() {
+            let rest = player.session.as_mut().and_then(|(prompter, _)| prompter.rest());
+            if let Some(came) = rest {
+                return Err(differs(who, "nothing".to_owned(), Some(came)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does it; what is to be shown of it.
+    async fn act(&mut self, who: usize, act: Act) -> Option<Cell> {
+        let player = &mut self.players[who];
+        let (line, shown) = match act {
+            Act::Enters => {
+                let (face, prompter) = script();
+                let (settings, signals) = (player.settings.clone(), Rc::clone(&self.signals));
+                let (ended, code) = oneshot::channel();
+                self.tasks.spawn_local(async move {
+                    // Where nobody waits for it any more, the scene is over.
+                    let _ = ended.send(chat::converse(settings, &mut Face::Script(face), &signals).await);
+                });
+                player.session = Some((prompter, code));
+                return Some(Cell::Typed("$ hobnob chat".to_owned()));
+            }
+            Act::Types(line) => (line, line),
+            Act::TypesSecretly(line) => (line, HIDDEN),
+            Act::Leaves => ("logout", "logout"),
+        };
+        if let Some((prompter, _)) = &player.session {
+            prompter.types(line).await;
+        }
+        let question = player.question.take();
+        Some(Cell::Typed(format!("{}{shown}", question.as_deref().unwrap_or("> "))))
+    }
+
+    /// Waits for the next line; whether it is a prompt.
+    async fn sees(&mut self, who: usize, expected: &str) -> Result<bool, Differs> {
+        let came = match &mut self.players[who].session {
+            Some((prompter, _)) => timeout(PATIENCE, prompter.next()).await.unwrap_or(None),
+            None => None,
+        };
+        match came {
+            Some(Printed { line, prompt }) if line == expected => Ok(prompt),
+            came => Err(differs(who, quoted(expected), came)),
+        }
+    }
+
+    /// Waits for the end of the player's program.
+    async fn has_left(&mut self, who: usize) -> Result<(), Differs> {
+        let Some((mut prompter, code)) = self.players[who].session.take() else { return Ok(()) };
+        let code = timeout(PATIENCE, code).await.ok().and_then(Result::ok);
+        if let Some(came) = prompter.rest() {
+            return Err(differs(who, "nothing".to_owned(), Some(came)));
+        }
+        match code {
+            Some(0) => Ok(()),
+            code => {
+                let came = code.map_or("none".to_owned(), |code| format!("the exit code {code}"));
+                Err(Differs { who: CAST[who], expected: "the exit code 0".to_owned(), came })
+            }
+        }
+    }
+}
+
+fn differs(who: usize, expected: String, came: Option<Printed>) -> Differs {
+    let came = came.map_or_else(|| "nothing".to_owned(), |came| quoted(&came.line));
+    Differs { who: CAST[who], expected, came }
+}
+
+fn quoted(line: &str) -> String {
+    format!("“{line}”")
+}
