@@ -43,6 +43,7 @@ impl Impostor {
         v1::Contact {
             addresses: ports.map(|socket| format!("127.0.0.1:{}", socket.port())).collect(),
             relay: false,
+            tcp: Vec::new(),
         }
     }
 

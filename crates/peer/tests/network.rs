@@ -175,7 +175,7 @@ async fn two_talks_with_the_same_key_are_two_links() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_talk_that_is_forgotten_while_it_is_dialled_tells_nothing() {
     let (mut a, b) = pair().await;
-    let contact = v1::Contact { addresses: vec!["192.0.2.7:9".to_owned()], relay: false };
+    let contact = v1::Contact { addresses: vec!["192.0.2.7:9".to_owned()], relay: false, tcp: Vec::new() };
     a.network.carry_out(Effect::Dial { invite: invite(1), key: b.key, contact });
     a.forget(1);
     a.silent(Duration::from_millis(500)).await;
@@ -204,15 +204,17 @@ async fn a_dial_that_is_repeated_tells_of_the_last_only() {
 async fn a_dial_to_nobody_fails_in_bounded_time() {
     let mut a = Node::open_with(1, None, false, Tuning { dial: Duration::from_secs(2), ..brisk() }).await;
     let b = Node::open(2).await;
-    for contact in
-        [v1::Contact::default(), v1::Contact { addresses: vec!["127.0.0.1:9".to_owned()], relay: true }]
-    {
+    for contact in [
+        v1::Contact::default(),
+        v1::Contact { addresses: vec!["127.0.0.1:9".to_owned()], relay: true, tcp: Vec::new() },
+    ] {
         a.network.carry_out(Effect::Dial { invite: invite(1), key: b.key, contact });
         assert_eq!(a.next().await, LinkEvent::Failed { invite: invite(1) });
     }
     // Neither is a key that is none, nor one's own.
     for key in [[0xff; 32], a.key] {
-        let contact = v1::Contact { addresses: vec!["127.0.0.1:9".to_owned()], relay: false };
+        let contact =
+            v1::Contact { addresses: vec!["127.0.0.1:9".to_owned()], relay: false, tcp: Vec::new() };
         a.network.carry_out(Effect::Dial { invite: invite(2), key, contact });
         assert_eq!(a.next().await, LinkEvent::Failed { invite: invite(2) });
     }

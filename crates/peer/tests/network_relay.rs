@@ -29,7 +29,7 @@ async fn link(a: &mut Node, b: &mut Node) -> (Link, Link, bool) {
 async fn who_shows_no_address_talks_over_the_relay() {
     let relay = TestRelay::start().await;
     let (mut a, mut b) = (relay_only(1, &relay).await, relay_only(2, &relay).await);
-    assert_eq!(a.contact, v1::Contact { addresses: Vec::new(), relay: true });
+    assert_eq!(a.contact, v1::Contact { addresses: Vec::new(), relay: true, tcp: Vec::new() });
     let (at_a, at_b, relayed) = link(&mut a, &mut b).await;
     assert!(relayed);
     a.send(at_a, text(1));

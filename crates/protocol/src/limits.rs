@@ -76,6 +76,21 @@ pub const TALK_UNACKED_MAX: usize = 256;
 /// Bytes a second that one user may send over the server's relay, unless the server says otherwise.
 pub const RELAY_RATE: u32 = 16 << 20;
 
+/// Smallest chunk of a file, in bytes: a power of two, doubled until there are few enough of them.
+pub const FILE_CHUNK_BYTES_MIN: u64 = 256 * 1024;
+/// Chunks of a file.
+pub const FILE_CHUNKS_MAX: u32 = 16_384;
+/// Largest file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 1 << 62;
+/// A file's name, in bytes.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Files that one session may say it holds.
+pub const FILES_HELD_MAX: usize = 2_048;
+/// Sources in one answer.
+pub const SOURCES_MAX: usize = 30;
+/// How long a ticket is good.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
 // A text fits in its frame with room for names and numbers, also before it is known to be too long.
 const _: () = assert!(TEXT_BYTES_MAX + 4096 <= FRAME_BYTES_MAX);
 // Whatever is under way can be asked again.
@@ -84,5 +99,8 @@ const _: () = assert!(IN_FLIGHT_MAX < OUTCOMES_KEPT);
 const _: () = assert!((NAME_CHARS_MAX + PASSWORD_CHARS_MAX) * 4 + 1024 <= LOGIN_FRAME_BYTES_MAX);
 // A client notices a dead server only after at least one ping should have come.
 const _: () = assert!(PING_PERIOD.as_secs() + PONG_TIMEOUT.as_secs() <= SILENCE_MAX.as_secs());
+// A bit for each chunk is a small part of a frame, and sources with theirs are of an answer.
+const _: () = assert!(FILE_CHUNKS_MAX as usize / 8 <= FRAME_BYTES_MAX / 8);
+const _: () = assert!(SOURCES_MAX * (FILE_CHUNKS_MAX as usize / 8 + 4096) <= ANSWER_BYTES_MAX / 8);
 // Any frame fits in an empty out-queue.
 const _: () = assert!(FRAME_BYTES_MAX <= OUT_BYTES_MAX);

@@ -1,8 +1,8 @@
-//! `Debug` for the frames that hold a password or a token: it says what they are, not what they hold.
+//! `Debug` for the frames that hold a password, a token or a right: it says what they are, not what they hold.
 
 use std::fmt;
 
-use crate::v1::{ChangePassword, Login, Opened, Resume, login::Proof};
+use crate::v1::{ChangePassword, Login, Opened, Resume, Sources, login::Proof};
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,6 +41,12 @@ impl fmt::Debug for ChangePassword {
     }
 }
 
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("sources", &self.sources).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,7 +58,8 @@ mod tests {
         let change = ChangePassword { old_password: "hunter2".into(), new_password: "hunter2".into() };
         let resume = Resume { token: "hunter2".into(), ..Resume::default() };
         let opened = Opened { token: "hunter2".into(), ..Opened::default() };
-        let shown = format!("{login:?} {:?} {change:?} {resume:?} {opened:?}", login.proof);
+        let sources = Sources { ticket: "hunter2".into(), signature: "hunter2".into(), sources: Vec::new() };
+        let shown = format!("{login:?} {:?} {change:?} {resume:?} {opened:?} {sources:?}", login.proof);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!shown.contains("104, 117"), "{shown}");
     }

@@ -114,7 +114,11 @@ fn client_bodies() -> Vec<(&'static str, client_frame::Body)> {
 }
 
 fn contact() -> v1::Contact {
-    v1::Contact { addresses: vec!["192.0.2.7:40000".into(), "[2001:db8::7]:40000".into()], relay: true }
+    v1::Contact {
+        addresses: vec!["192.0.2.7:40000".into(), "[2001:db8::7]:40000".into()],
+        relay: true,
+        tcp: vec!["192.0.2.7:40001".into()],
+    }
 }
 
 fn peer_events() -> Vec<(&'static str, peer_event::Event)> {
@@ -166,6 +170,7 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
         inbox_head: 302,
         outbox_last: 299,
         limits: Some(limits),
+        ticket_key: vec![9; 32].into(),
     };
     let refused =
         v1::LoginRefused { reason: v1::login_refused::Reason::WrongPassword as i32, text: "no".into() };

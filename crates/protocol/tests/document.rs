@@ -202,6 +202,7 @@ fn opened() -> v1::Opened {
             broadcast_burst: 10,
             in_flight: 32,
         }),
+        ticket_key: counting(0xc0, 32),
     }
 }
 

@@ -61,7 +61,11 @@ fn submission() -> impl Strategy<Value = v1::Submit> {
 }
 
 fn contact() -> impl Strategy<Value = v1::Contact> {
-    (words(), any::<bool>()).prop_map(|(addresses, relay)| v1::Contact { addresses, relay })
+    (words(), any::<bool>(), words()).prop_map(|(addresses, relay, tcp)| v1::Contact {
+        addresses,
+        relay,
+        tcp,
+    })
 }
 
 /// What is said of private talk to the server.

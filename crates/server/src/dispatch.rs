@@ -1,13 +1,14 @@
 //! Which handler serves which request: a table.
 
 use hobnob_protocol::v1::{
-    ClientFrame, Contact, Done, Received, Stream, Submit, Submitted, client_frame::Body as Request,
-    refused::Reason, reply::Body as Reply, submit::Op, submitted::Outcome,
+    ClientFrame, Contact, Done, Hold, HoldMore, Received, Stream, Submit, Submitted,
+    client_frame::Body as Request, refused::Reason, reply::Body as Reply, submit::Op, submitted::Outcome,
 };
 use tokio::time::Instant;
 
 use crate::{
     handler::{
+        file,
         message::{NotedJob, SubmitJob},
         password, presence, private,
     },
@@ -29,6 +30,7 @@ pub(crate) fn must_wait(frame: &ClientFrame) -> bool {
                 | Request::Alive(_)
                 | Request::Fetch(_)
                 | Request::Contact(_)
+                | Request::HoldMore(_)
         )
     )
 }
@@ -77,6 +79,25 @@ pub(crate) async fn dispatch<L: Link>(
         Request::AnswerInvite(answer) => private::answer(&live.node, &live.party(), live.place, &answer),
         Request::CancelInvite(cancel) => private::cancel(&live.node, live.place, &cancel.invite),
         Request::MaySee(see) => private::may_see(&live.node, caller, see.user).await,
+        Request::Hold(hold) => held(live, hold),
+        Request::HoldMore(more) => {
+            held_more(live, more);
+            return Ok(None);
+        }
+        Request::Release(release) => file::release(&live.node, live.place, release.content),
+        Request::ListFiles(wanted) => {
+            question(live);
+            file::list_files(&live.node, caller, &wanted.pattern).await
+        }
+        Request::FindFile(find) => {
+            question(live);
+            file::find_file(&live.node, caller, find.meant).await
+        }
+        Request::FindHolders(find) => {
+            question(live);
+            file::find_holders(&live.node, caller, find).await
+        }
+        Request::FindSources(find) => file::find_sources(&live.node, &live.party(), find.content).await,
         Request::Hello(_) | Request::Lookup(_) | Request::Login(_) | Request::Resume(_) => {
             refused(Reason::AlreadyLoggedIn, "Logged in already")
         }
@@ -86,7 +107,14 @@ pub(crate) async fn dispatch<L: Link>(
 
 /// Receiving is not activity, and neither is what a client does by itself.
 fn is_activity(request: &Request) -> bool {
-    !matches!(request, Request::Received(_) | Request::Fetch(_) | Request::Logout(_) | Request::Contact(_))
+    !matches!(
+        request,
+        Request::Received(_)
+            | Request::Fetch(_)
+            | Request::Logout(_)
+            | Request::Contact(_)
+            | Request::HoldMore(_)
+    )
 }
 
 fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
@@ -138,6 +166,28 @@ fn private_contact<L: Link>(live: &mut Live<L>, contact: &Contact) {
         live.pause_reading(wait);
         private::contact(&live.node, live.place, contact);
     }
+}
+
+fn held<L: Link>(live: &mut Live<L>, hold: Hold) -> Reply {
+    if live.background {
+        return refused(Reason::Background, "A background session shares nothing");
+    }
+    let wait = live.holds.take(Instant::now());
+    live.pause_reading(wait);
+    file::hold(&live.node, &live.party(), live.place, hold)
+}
+
+fn held_more<L: Link>(live: &mut Live<L>, more: HoldMore) {
+    if !live.background {
+        let wait = live.holds.take(Instant::now());
+        live.pause_reading(wait);
+        file::hold_more(&live.node, live.place, more);
+    }
+}
+
+fn question<L: Link>(live: &mut Live<L>) {
+    let wait = live.questions.take(Instant::now());
+    live.pause_reading(wait);
 }
 
 fn fetch_again<L: Link>(live: &mut Live<L>, stream: Stream, after: u64) -> Reply {

@@ -308,6 +308,13 @@ impl Hub {
         user.sessions.iter().map(place).collect()
     }
 
+    /// Those here who block `account`.
+    #[must_use]
+    pub fn blockers_of(&self, account: AccountId) -> Vec<AccountId> {
+        let users = lock(&self.users);
+        users.iter().filter(|(_, user)| user.blocks.contains(account)).map(|(id, _)| *id).collect()
+    }
+
     /// Names of those here that `asker` may see, in the order of their accounts.
     #[must_use]
     pub fn who_else(&self, asker: AccountId) -> Vec<(AccountId, String)> {

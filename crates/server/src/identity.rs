@@ -74,7 +74,7 @@ impl Identity {
     }
 }
 
-fn file(path: &Path, error: impl ToString) -> IdentityError {
+pub(crate) fn file(path: &Path, error: impl ToString) -> IdentityError {
     IdentityError::File { path: path.display().to_string(), error: error.to_string() }
 }
 
@@ -117,17 +117,17 @@ fn quic_config(
 fn make(certificate: &Path, key: &Path) -> Result<(), IdentityError> {
     let made = rcgen::generate_simple_self_signed(vec!["hobnob".to_owned(), "localhost".to_owned()]);
     let made = made.map_err(|error| IdentityError::Certificate(error.to_string()))?;
-    write_private(certificate, &made.cert.pem())?;
-    write_private(key, &made.signing_key.serialize_pem())
+    write_private(certificate, made.cert.pem().as_bytes())?;
+    write_private(key, made.signing_key.serialize_pem().as_bytes())
 }
 
 /// Written beside and renamed, so that no crash leaves half a key.
-fn write_private(path: &Path, text: &str) -> Result<(), IdentityError> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
     let beside = path.with_extension("new");
     let write = || {
         let mut options = fs::OpenOptions::new();
         let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        out.write_all(text.as_bytes())?;
+        out.write_all(bytes)?;
         out.sync_all()?;
         fs::rename(&beside, path)
     };

@@ -22,6 +22,7 @@ mod server;
 pub mod session;
 pub mod store;
 pub mod throttle;
+pub mod ticket;
 pub mod upkeep;
 mod web;
 pub mod writer;

@@ -15,9 +15,10 @@ use crate::{
     hub::{Hub, Wake},
     reader::Reader,
     relay::Relay,
-    rules::invite::Invites,
+    rules::{invite::Invites, share::Shares},
     store::Secret,
     throttle::Throttle,
+    ticket::TicketKey,
     writer::Writer,
 };
 
@@ -74,6 +75,10 @@ pub struct Node {
     pub epoch: Arc<Epoch>,
     /// Who has asked whom for private talk. Taken after the hub's locks, never before.
     pub invites: Mutex<Invites>,
+    /// Who holds which file. Taken after the hub's locks and before `invites`, where several are.
+    pub shares: Mutex<Shares>,
+    /// Signs what lets people fetch files from each other.
+    pub tickets: TicketKey,
     /// Carries what goes straight nowhere; `None`: off.
     pub relay: Option<Arc<Relay>>,
     /// Time and chance.

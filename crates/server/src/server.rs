@@ -24,6 +24,7 @@ use crate::{
         Store, StoreError,
         sqlite::{SqliteOptions, SqliteStore},
     },
+    ticket::TicketKey,
     upkeep, writer,
 };
 
@@ -55,6 +56,7 @@ pub enum ServerError {
 pub struct Server {
     config: Config,
     identity: Identity,
+    tickets: TicketKey,
     store: Arc<dyn Store>,
 }
 
@@ -67,12 +69,14 @@ impl Server {
         let credentials = read_credentials(&config)?;
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, SqliteOptions::default())?);
         let identity = Identity::load(&config.tls, &config.data)?;
-        let now = RealWorld::default().now_ms();
+        let world = RealWorld::default();
+        let tickets = TicketKey::load(&config.data, &world)?;
+        let now = world.now_ms();
         let added = import::import(&*store, &credentials, now, progress)?;
         if !credentials.is_empty() {
             tracing::info!(added, listed = credentials.len(), "imported credentials");
         }
-        Ok(Self { config, identity, store })
+        Ok(Self { config, identity, tickets, store })
     }
 
     /// `SHA256:…`, by which clients know the server.
@@ -109,6 +113,8 @@ impl Server {
             throttle: Default::default(),
             gate: Default::default(),
             invites: Default::default(),
+            shares: Default::default(),
+            tickets: self.tickets,
             relay: relay.clone(),
             epoch: Arc::new(Epoch::new(self.store.epoch()?)),
             world: Arc::new(RealWorld::default()),

@@ -29,7 +29,11 @@ fn answer_frame(invite: &Bytes, accept: bool) -> Body {
 }
 
 fn contact(addresses: &[&str]) -> v1::Contact {
-    v1::Contact { addresses: addresses.iter().map(|one| (*one).to_owned()).collect(), relay: true }
+    v1::Contact {
+        addresses: addresses.iter().map(|one| (*one).to_owned()).collect(),
+        relay: true,
+        tcp: Vec::new(),
+    }
 }
 
 async fn invite(from: &mut Connection, user: &str) -> v1::Invited {
@@ -570,7 +574,7 @@ async fn a_hostile_client_gets_nowhere() {
     let junk = ["", "\u{1b}[2J:1", "example.org:80", "192.0.2.1", "0.0.0.0:0", "[::]:9", "224.0.0.1:9"];
     let junk: Vec<_> = junk.iter().map(|one| (*one).to_owned()).chain(vec!["192.0.2.9:9".into()]).collect();
     for (addresses, expected) in [(many, CONTACT_ADDRESSES_MAX), (junk, 1), (vec!["x".repeat(100_000)], 0)] {
-        yoda.send(0, Body::Contact(v1::Contact { addresses, relay: false })).await;
+        yoda.send(0, Body::Contact(v1::Contact { addresses, relay: false, tcp: Vec::new() })).await;
         heard(&mut yoda).await;
         let request = invite(&mut thief, "yoda").await.invite;
         assert!(answer(&mut yoda, &request, true).await);

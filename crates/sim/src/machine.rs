@@ -13,6 +13,7 @@ use hobnob_server::hub::Hub;
 use hobnob_server::node::{Boxed, Epoch, Node, Passwords};
 use hobnob_server::reader::Reader;
 use hobnob_server::store::{Secret, Store};
+use hobnob_server::ticket::TicketKey;
 use hobnob_server::{session, upkeep, writer};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -111,6 +112,8 @@ impl Machine {
             throttle: Default::default(),
             gate: Default::default(),
             invites: Default::default(),
+            shares: Default::default(),
+            tickets: TicketKey::new(&[7; 32]),
             relay: None,
             epoch: Arc::new(Epoch::new(store.epoch().expect("memory can be read"))),
             world: self.world.clone(),

@@ -97,7 +97,8 @@ mod tests {
             "example.org:1",
             "",
         ];
-        let contact = v1::Contact { addresses: told.map(str::to_owned).to_vec(), relay: false };
+        let contact =
+            v1::Contact { addresses: told.map(str::to_owned).to_vec(), relay: false, tcp: Vec::new() };
         let expected: Vec<SocketAddr> = told[..2].iter().map(|address| address.parse().unwrap()).collect();
         assert_eq!(addresses(&contact).collect::<Vec<_>>(), expected);
     }
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn no_more_than_sixteen_are_dialled() {
         let addresses_told = (1..100).map(|port| format!("192.0.2.7:{port}")).collect();
-        let contact = v1::Contact { addresses: addresses_told, relay: false };
+        let contact = v1::Contact { addresses: addresses_told, relay: false, tcp: Vec::new() };
         assert_eq!(addresses(&contact).count(), CONTACT_ADDRESSES_MAX);
     }
 }

@@ -43,7 +43,7 @@ fn contact(shared: &Shared, mut addresses: Vec<SocketAddr>, relay: bool) -> v1::
     } else if shared.beside_server {
         addresses.extend(loopback(&shared.endpoint.bound_sockets()));
     }
-    v1::Contact { addresses: choose(addresses), relay }
+    v1::Contact { addresses: choose(addresses), relay, tcp: Vec::new() }
 }
 
 /// Where somebody on the same machine finds these sockets.
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn at(address: &str) -> v1::Contact {
-        v1::Contact { addresses: vec![address.to_owned()], relay: false }
+        v1::Contact { addresses: vec![address.to_owned()], relay: false, tcp: Vec::new() }
     }
 
     #[test]

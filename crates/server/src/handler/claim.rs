@@ -282,6 +282,7 @@ pub(crate) async fn resume(node: &Node, greeted: &Greeted, resume: Resume) -> An
 /// Adds what the transaction need not know.
 async fn complete(node: &Node, mut logged_in: LoggedIn) -> Result<LoggedIn> {
     logged_in.opened.limits = Some(node.policy.limits());
+    logged_in.opened.ticket_key = node.tickets.public();
     let account = logged_in.place.account;
     logged_in.blocked = node.reader.run(move |store| store.blocks_of(account)).await?;
     Ok(logged_in)

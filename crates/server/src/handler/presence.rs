@@ -9,7 +9,7 @@ use hobnob_protocol::{
 };
 
 use crate::{
-    handler::{claim, private},
+    handler::{claim, file, private},
     hub::{Expiry, Place},
     node::Node,
     session::wire::refused,
@@ -24,7 +24,7 @@ pub(crate) fn who_else(node: &Node, caller: AccountId) -> Body {
 }
 
 /// An answer that fits into a frame, whoever may be there.
-fn list(mut names: Vec<String>) -> Body {
+pub(crate) fn list(mut names: Vec<String>) -> Body {
     let mut bytes = 1024;
     let fit = names.iter().take_while(|name| {
         // Tag and length take less than eight bytes.
@@ -75,7 +75,10 @@ pub(crate) fn internal(error: &crate::store::StoreError) -> Body {
 
 /// A session is over or offline by now: whoever may know is told, and its connection, if it has one, is closed.
 pub(crate) fn detach(node: &Node, place: Place, close: Close) {
-    node.hub.detach(place, close, |present, last| private::left(node, present, place, last));
+    node.hub.detach(place, close, |present, last| {
+        private::left(node, present, place, last);
+        file::left(node, place);
+    });
 }
 
 /// Ends a session for good: its token is worth nothing from now on. Others are told once that is durable.

@@ -12,13 +12,11 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hobnob_protocol::{
-    limits::{
-        CONTACT_ADDRESSES_MAX, INTRODUCTION_LIFETIME, INVITE_LIFETIME, INVITES_IN_MAX, INVITES_OUT_MAX,
-    },
+    limits::{INTRODUCTION_LIFETIME, INVITE_LIFETIME, INVITES_IN_MAX, INVITES_OUT_MAX},
     v1::{self, invite_ended::Reason, peer_event::Event},
 };
 use tokio::time::Instant;
@@ -28,7 +26,10 @@ use self::{
     book::{Book, Request, Serial, Stage},
     tell::{ended_to_asked, ended_to_asker, question, to_session},
 };
-use crate::store::{AccountId, SessionId};
+use crate::{
+    rules::contact::Contacts,
+    store::{AccountId, SessionId},
+};
 
 /// How long an introduction is told again, and contacts go on being passed on.
 const INTRODUCTION_KEPT: Duration = INTRODUCTION_LIFETIME.saturating_mul(2);
@@ -68,11 +69,16 @@ pub enum Asking {
 #[derive(Debug, Default)]
 pub struct Invites {
     book: Book,
-    /// Where sessions are, by their own word. Only introductions read it.
-    contacts: BTreeMap<SessionId, v1::Contact>,
+    contacts: Contacts,
 }
 
 impl Invites {
+    /// Where sessions are. What reads it introduces somebody to them.
+    #[must_use]
+    pub fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
     /// A session asks a user who is online (another than its own, which does not block it). `invite` is 16
     /// random bytes to name the request by, if it becomes one.
     pub fn ask(
@@ -140,7 +146,9 @@ impl Invites {
             Stage::Introduced { answerer, .. }
                 if [request.asker.session, answerer.session].contains(&session) =>
             {
+                let given_up = tell::given_up(request, answerer, session);
                 self.book.remove(serial);
+                return vec![given_up];
             }
             _ => {}
         }
@@ -150,11 +158,7 @@ impl Invites {
     /// A session that is online says where it is: those it is introduced to are told. What is no address, or
     /// cannot be sent to, is dropped.
     pub fn contact(&mut self, session: SessionId, contact: &v1::Contact, now: Instant) -> Vec<Tell> {
-        let contact = checked(contact);
-        if self.contacts.get(&session) == Some(&contact) {
-            return Vec::new();
-        }
-        self.contacts.insert(session, contact.clone());
+        let Some(contact) = self.contacts.note(session, contact) else { return Vec::new() };
         let introductions = self.book.of_session(session);
         let tell = |(_, request): (Serial, &Request)| {
             let (asker, answerer) = request.introduction(now)?;
@@ -203,7 +207,7 @@ impl Invites {
         hidden_from: impl Fn(AccountId) -> bool,
         now: Instant,
     ) -> Vec<Tell> {
-        self.contacts.remove(&session);
+        self.contacts.forget(session);
         let mut tells = Vec::new();
         let own: Vec<_> = self.book.of_session(session).map(|(serial, one)| (serial, one.asked)).collect();
         for (serial, asked) in own {
@@ -294,7 +298,7 @@ impl Invites {
                 invite: request.invite.clone(),
                 user: other.name.to_string(),
                 key: other.key.clone(),
-                contact: Some(self.contacts.get(&other.session).cloned().unwrap_or_default()),
+                contact: Some(self.contacts.of(other.session).cloned().unwrap_or_default()),
                 dials,
                 you_block: false,
                 valid_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
@@ -334,17 +338,4 @@ impl Invites {
             .for_each(|serial| self.book.remove(serial));
         tells
     }
-}
-
-/// A contact that may be passed on: no more addresses than allowed, and each one that a packet can be sent
-/// to.
-fn checked(contact: &v1::Contact) -> v1::Contact {
-    let usable = |address: &String| {
-        let address: SocketAddr = address.parse().ok()?;
-        let ip = address.ip();
-        let usable = address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast();
-        usable.then(|| address.to_string())
-    };
-    let addresses = contact.addresses.iter().take(CONTACT_ADDRESSES_MAX).filter_map(usable).collect();
-    v1::Contact { addresses, relay: contact.relay }
 }

@@ -1,5 +1,6 @@
 //! Pure rules: what happens is a value, and nothing here knows a socket, a clock or a task.
 
+pub mod contact;
 pub mod invite;
 pub mod lockout;
 pub mod push;

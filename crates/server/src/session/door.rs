@@ -77,7 +77,9 @@ pub(super) async fn enter<L: Link>(
                 }
             }
             // Notes have no reply.
-            Some(Request::Received(_) | Request::Alive(_) | Request::Contact(_)) => continue,
+            Some(Request::Received(_) | Request::Alive(_) | Request::Contact(_) | Request::HoldMore(_)) => {
+                continue;
+            }
             None => refused(Reason::UnknownRequest, "This server does not know the request"),
             Some(_) => refused(Reason::NotLoggedIn, "Log in first"),
         };

@@ -12,7 +12,7 @@ use std::{
 use futures_util::FutureExt;
 use hobnob_protocol::{
     close::Close,
-    limits::{FRAME_BYTES_MAX, PING_PERIOD, PONG_TIMEOUT},
+    limits::{FILES_HELD_MAX, FRAME_BYTES_MAX, PING_PERIOD, PONG_TIMEOUT},
     v1::{ClientFrame, reply::Body as Reply},
 };
 use tokio::{
@@ -45,6 +45,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests for private talk and contacts a second, and at once before that counts: each goes on to somebody else.
 const PRIVATE_RATE: u32 = 10;
 const PRIVATE_BURST: u32 = 64;
+/// Words on files that are held a second, and at once before that counts: all there may be, and again.
+const HOLD_RATE: u32 = 50;
+const HOLD_BURST: u32 = 2 * FILES_HELD_MAX as u32;
+/// Questions a second for which the whole index may have to be looked through, and at once before that counts.
+const QUESTION_RATE: u32 = 20;
+const QUESTION_BURST: u32 = 100;
 
 /// A session and everything it owns.
 pub(crate) struct Live<L> {
@@ -69,6 +75,8 @@ pub(crate) struct Live<L> {
     pub(crate) sends: Bucket,
     pub(crate) broadcasts: Bucket,
     pub(crate) private: Bucket,
+    pub(crate) holds: Bucket,
+    pub(crate) questions: Bucket,
     /// Nothing is read before this.
     read_at: Instant,
     last_activity: Instant,
@@ -162,6 +170,8 @@ impl<L: Link> Live<L> {
             sends: Bucket::new(limits.send_rate, limits.send_burst, now),
             broadcasts: Bucket::new(limits.broadcast_rate, limits.broadcast_burst, now),
             private: Bucket::new(PRIVATE_RATE, PRIVATE_BURST, now),
+            holds: Bucket::new(HOLD_RATE, HOLD_BURST, now),
+            questions: Bucket::new(QUESTION_RATE, QUESTION_BURST, now),
             read_at: now,
             last_activity: now,
             ping_at: now + PING_PERIOD,

@@ -54,7 +54,10 @@ impl<L: Link> Wire<L> {
     /// Requests have ascending ids, notes have none.
     fn in_order(&mut self, frame: &ClientFrame) -> bool {
         use v1::client_frame::Body;
-        let note = matches!(frame.body, Some(Body::Received(_) | Body::Alive(_) | Body::Contact(_)));
+        let note = matches!(
+            frame.body,
+            Some(Body::Received(_) | Body::Alive(_) | Body::Contact(_) | Body::HoldMore(_))
+        );
         if note || frame.id <= self.last_id {
             return note && frame.id == 0;
         }

@@ -16,6 +16,7 @@ use hobnob_server::{
     reader::Reader,
     relay::Relay,
     store::memory::MemoryStore,
+    ticket::TicketKey,
     writer,
 };
 use iroh_base::{RelayUrl, SecretKey};
@@ -87,6 +88,8 @@ impl World {
             throttle: Default::default(),
             gate: Default::default(),
             invites: Default::default(),
+            shares: Default::default(),
+            tickets: TicketKey::new(&[7; 32]),
             relay: Some(relay.clone()),
             epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
             world: Arc::new(RealWorld::default()),

@@ -19,6 +19,7 @@ use hobnob_server::{
     reader::Reader,
     session,
     store::{Secret, memory::MemoryStore},
+    ticket::TicketKey,
     upkeep, writer,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -116,6 +117,8 @@ impl TestServer {
             throttle: Default::default(),
             gate: Default::default(),
             invites: Default::default(),
+            shares: Default::default(),
+            tickets: TicketKey::new(&[7; 32]),
             relay: None,
             epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
             world: Arc::new(PausedWorld { start: tokio::time::Instant::now(), drawn: AtomicI64::new(0) }),

@@ -65,7 +65,11 @@ impl Person {
 
     /// Where it is, for others to know.
     pub(super) fn contact(&self) -> v1::Contact {
-        v1::Contact { addresses: vec![format!("192.0.2.1:{}", self.address)], relay: self.relay }
+        v1::Contact {
+            addresses: vec![format!("192.0.2.1:{}", self.address)],
+            relay: self.relay,
+            tcp: Vec::new(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use rustls::client::danger::ServerCertVerifier;
 use super::*;
 
 fn contact(port: u16) -> v1::Contact {
-    v1::Contact { addresses: vec![format!("127.0.0.1:{port}")], relay: false }
+    v1::Contact { addresses: vec![format!("127.0.0.1:{port}")], relay: false, tcp: Vec::new() }
 }
 
 #[tokio::test(start_paused = true)]

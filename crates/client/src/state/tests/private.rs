@@ -33,7 +33,7 @@ fn bodies(effects: &[Effect]) -> Vec<&Body> {
 }
 
 fn contact(port: u16) -> v1::Contact {
-    v1::Contact { addresses: vec![format!("127.0.0.1:{port}")], relay: true }
+    v1::Contact { addresses: vec![format!("127.0.0.1:{port}")], relay: true, tcp: Vec::new() }
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn the_server_knows_where_the_client_is_on_every_connection() {
     assert!(matches!(&effects[..], [Effect::Send(frame)] if frame.id == 0), "a note");
     session.handle(Input::Lost(None), ms(1));
     assert_eq!(session.handle(Input::Contact(contact(2)), ms(1)), []);
-    let many = v1::Contact { addresses: vec!["127.0.0.1:3".into(); 100], relay: false };
+    let many = v1::Contact { addresses: vec!["127.0.0.1:3".into(); 100], relay: false, tcp: Vec::new() };
     assert_eq!(session.handle(Input::Contact(many), ms(1)), []);
     give(&mut session, 1, answer(true), ms(1));
     let effects = session.handle(resumed(0), ms(2));

@@ -290,7 +290,7 @@ fn who_is_blocked_is_not_told_why() {
 #[test]
 fn the_network_tells_where_this_client_is_and_what_is_wrong() {
     let mut world = World::default();
-    let contact = Contact { addresses: vec!["127.0.0.1:1".to_owned()], relay: false };
+    let contact = Contact { addresses: vec!["127.0.0.1:1".to_owned()], relay: false, tcp: Vec::new() };
     assert_eq!(world.link(LinkEvent::Contact(contact)), "[reachable [\"127.0.0.1:1\"]]");
     let refused = world.link(LinkEvent::NoRelay("it says\nno".to_owned()));
     assert_eq!(refused, "Error. Private messages may not get through: it says␊no\n");

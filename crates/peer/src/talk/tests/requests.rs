@@ -237,7 +237,7 @@ fn a_new_contact_is_tried_at_once() {
     world.pass(SECOND * 20);
     world.reachable = true;
     world.told(ANN);
-    let contact = v1::Contact { addresses: vec!["192.0.2.7:4".into()], relay: true };
+    let contact = v1::Contact { addresses: vec!["192.0.2.7:4".into()], relay: true, tcp: Vec::new() };
     let contact_told = v1::PeerContact { invite: vec![1; 16].into(), contact: Some(contact.clone()) };
     world.input(ANN, self::told(Event::Contact(contact_told)));
     assert_eq!(world.told(ANN), ["Bob accepts private messaging"]);

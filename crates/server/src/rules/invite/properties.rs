@@ -173,11 +173,12 @@ impl World {
         let (Some(by), false) = (self.connected(who), self.made.is_empty()) else { return };
         let (invite, asker, _) = self.made[which % self.made.len()].clone();
         let tells = self.invites.cancel(by.session, &invite, self.now);
-        if !tells.is_empty() {
+        let introduced = self.consented.contains(&(invite.clone(), by.session));
+        if !tells.is_empty() && !introduced {
             assert_eq!(asker, by.session, "only the asker takes it back");
             self.ended(&invite, by.session, End::Own);
-            self.tell(tells);
         }
+        self.tell(tells);
     }
 
     fn contact(&mut self, who: usize) {
@@ -236,10 +237,10 @@ impl World {
                 assert_ne!(*asker, session);
             }
             Event::Ended(ended) => {
-                if !self.consented.contains(&(ended.invite.clone(), session)) {
-                    self.ended(&ended.invite, session, End::Told(ended.reason()));
+                if self.consented.contains(&(ended.invite.clone(), session)) {
+                    assert_eq!(ended.reason(), Reason::Withdrawn, "an introduction is only given up");
                 } else {
-                    panic!("a request that became an introduction ended");
+                    self.ended(&ended.invite, session, End::Told(ended.reason()));
                 }
             }
             Event::Introduced(to) => {

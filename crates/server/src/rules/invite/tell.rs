@@ -41,6 +41,13 @@ pub(super) fn ended_to_asked(request: &Request, reason: Reason, to: To) -> Tell 
     tell(to, request.asker.account, ended(request, &request.asker.name, reason))
 }
 
+/// One of the two gives an introduction up: the other need not wait for a link that does not come.
+pub(super) fn given_up(request: &Request, answerer: &Party, by: SessionId) -> Tell {
+    let asker = &request.asker;
+    let [me, other] = if asker.session == by { [asker, answerer] } else { [answerer, asker] };
+    to_session(other, me, ended(request, &me.name, Reason::Withdrawn))
+}
+
 fn ended(request: &Request, user: &str, reason: Reason) -> Event {
     let invite = request.invite.clone();
     Event::Ended(v1::InviteEnded { invite, user: user.to_owned(), reason: reason as i32 })

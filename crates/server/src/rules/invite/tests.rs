@@ -1,6 +1,8 @@
 //! One case each of what can become of a request.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use hobnob_protocol::limits::CONTACT_ADDRESSES_MAX;
+
 use super::*;
 
 const A: AccountId = AccountId(1);
@@ -19,7 +21,11 @@ pub(super) fn invite(number: u64) -> Bytes {
 }
 
 pub(super) fn contact(addresses: &[&str]) -> v1::Contact {
-    v1::Contact { addresses: addresses.iter().map(|one| (*one).to_owned()).collect(), relay: true }
+    v1::Contact {
+        addresses: addresses.iter().map(|one| (*one).to_owned()).collect(),
+        relay: true,
+        tcp: Vec::new(),
+    }
 }
 
 struct World {
@@ -193,8 +199,12 @@ fn an_introduction_that_is_given_up_is_forgotten() {
         world.answer(&b, &invite, true).unwrap();
         assert!(world.invites.cancel(party(C, 0).session, &invite, world.now).is_empty());
         assert_eq!(world.invites.book.len(), 1);
-        let by = if by_asker { &a } else { &b };
-        assert!(world.invites.cancel(by.session, &invite, world.now).is_empty());
+        let [by, other] = if by_asker { [&a, &b] } else { [&b, &a] };
+        let tells = world.invites.cancel(by.session, &invite, world.now);
+        let [Tell { to: To::Session(_, told), event, .. }] = &tells[..] else { panic!("{tells:?}") };
+        let Some(Event::Ended(ended)) = &event.event else { panic!("{event:?}") };
+        assert_eq!((*told, ended.reason()), (other.session, Reason::Withdrawn));
+        assert_eq!(ended.user, *by.name);
         assert_eq!(world.invites.book.len(), 0);
         assert!(world.invites.contact(a.session, &contact(&["192.0.2.1:1"]), world.now).is_empty());
     }
@@ -321,11 +331,14 @@ fn a_contact_holds_only_what_can_be_sent_to() {
     let told = world.answer(&b, &invite, true).unwrap();
     assert_eq!(told[0], "100: dial user2 200 [192.0.2.1:40000 [2001:db8::7]:40000] 30000 ms");
     let many: Vec<_> = (1..60_000).map(|port| format!("192.0.2.1:{port}")).collect();
-    let many = v1::Contact { addresses: many, relay: false };
+    let many = v1::Contact { addresses: many.clone(), relay: false, tcp: many };
     let told = world.invites.contact(b.session, &many, world.now);
     let Some(Event::Contact(told)) = told[0].event.event.clone() else { panic!("{told:?}") };
     let told = told.contact.unwrap();
-    assert_eq!((told.addresses.len(), told.relay), (CONTACT_ADDRESSES_MAX, false));
+    assert_eq!(
+        (told.addresses.len(), told.tcp.len(), told.relay),
+        (CONTACT_ADDRESSES_MAX, CONTACT_ADDRESSES_MAX, false)
+    );
 }
 
 #[test]
