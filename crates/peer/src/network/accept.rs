@@ -13,11 +13,12 @@ use super::admission::{Caller, REFUSED, Ruling};
 use super::board::Origin;
 use super::frame::{self, HELLO_BYTES_MAX};
 use super::link::Channel;
-use super::{Shared, endpoint};
+use super::{Shared, endpoint, files};
 
 /// Takes in, until the endpoint is closed.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let config = shared.endpoint.create_server_config_builder(vec![endpoint::ALPN.to_vec()]);
+    let names = vec![endpoint::ALPN.to_vec(), files::ALPN.to_vec()];
+    let config = shared.endpoint.create_server_config_builder(names);
     let config = Arc::new(config.set_transport_config(endpoint::transport(&shared.tuning, 1)).build());
     while let Some(incoming) = shared.endpoint.accept().await {
         let Some(caller) = caller(&incoming) else {
@@ -47,8 +48,8 @@ pub(super) async fn say_hello(send: &mut SendStream, invite: &Bytes) -> Option<(
 fn is_awaited(shared: &Shared, caller: Caller) -> bool {
     let board = shared.board.lock();
     match caller {
-        Caller::Relayed(key) => board.expects(&key),
-        Caller::Direct { .. } => board.expects_any(),
+        Caller::Relayed(key) => shared.files.is_open() || board.expects(&key),
+        Caller::Direct { .. } => shared.files.is_open() || board.expects_any(),
     }
 }
 
@@ -101,6 +102,11 @@ async fn shake_hands(
     let early = incoming.accept_with(config).ok()?.into_0rtt();
     // The key is proven when the caller's stream is here: nobody who is expected sends before that.
     let (mut send, mut recv) = early.accept_bi().await.ok()?;
+    if early.alpn().is_some_and(|alpn| alpn == files::ALPN) {
+        let connection = early.handshake_completed().await.ok()?;
+        shared.files.called(connection, send, recv);
+        return None;
+    }
     let key = early.remote_id().ok().map(|id| *id.as_bytes()).filter(|key| shared.board.lock().expects(key));
     let Some(key) = key else {
         early.close(REFUSED, b"");

@@ -53,7 +53,7 @@ async fn connect(shared: &Shared, attempt: &Attempt, contact: &v1::Contact) -> O
 }
 
 /// Where to look for the other; `None`: nowhere yet.
-fn whereabouts(shared: &Shared, key: &[u8; 32], contact: &v1::Contact) -> Option<EndpointAddr> {
+pub(super) fn whereabouts(shared: &Shared, key: &[u8; 32], contact: &v1::Contact) -> Option<EndpointAddr> {
     let key = PublicKey::from_bytes(key).ok()?;
     let relay = shared.relay.clone().filter(|_| contact.relay).map(TransportAddr::Relay);
     let direct = addresses(contact).filter(|_| !shared.relay_only).map(TransportAddr::Ip);
@@ -71,7 +71,9 @@ fn addresses(contact: &v1::Contact) -> impl Iterator<Item = SocketAddr> {
         .filter(is_somebodys)
 }
 
-fn is_somebodys(address: &SocketAddr) -> bool {
+/// Whether something can be sent there.
+#[must_use]
+pub fn is_somebodys(address: &SocketAddr) -> bool {
     let nobodys = match address.ip().to_canonical() {
         IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
         IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),

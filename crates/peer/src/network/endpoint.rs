@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use iroh::endpoint::{
-    AfterHandshakeOutcome, Connection, EndpointHooks, PortmapperConfig, QuicTransportConfig, VarInt, presets,
+    AfterHandshakeOutcome, Connection, EndpointHooks, PortmapperConfig, QuicTransportConfig,
+    QuicTransportConfigBuilder, Side, VarInt, presets,
 };
 use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, NetReportConfig, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey};
 
 use super::admission::REFUSED;
 use super::board::SharedBoard;
+use super::files::{self, Callers};
 use super::resolver::resolver;
 use super::{NetworkError, Relay, Setup, Tuning};
 
@@ -21,22 +23,25 @@ pub(super) const ALPN: &[u8] = b"hobnob/private/1";
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a connection that may be on their way.
-const SEND_WINDOW: u64 = 2 * 1024 * 1024;
+const SEND_WINDOW: u64 = 4 * 1024 * 1024;
+/// Bytes of a file that may wait to be read.
+const BULK_WINDOW: u32 = 8 * 1024 * 1024;
 
 /// Binds the endpoint that takes the keys that the board expects.
 pub(super) async fn bind(
     setup: &Setup,
     tuning: &Tuning,
     board: SharedBoard,
+    files: Arc<Callers>,
 ) -> Result<Endpoint, NetworkError> {
     if setup.relay_only && setup.relay.is_none() {
         return Err(NetworkError::Bind("the server has no relay, and no address may be shown".to_owned()));
     }
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(SecretKey::from_bytes(&setup.seed))
-        .alpns(vec![ALPN.to_vec()])
+        .alpns(vec![ALPN.to_vec(), files::ALPN.to_vec()])
         .transport_config(transport(tuning, 0))
-        .hooks(Gate(board));
+        .hooks(Gate(board, files));
     if setup.relay_only {
         builder = builder.clear_ip_transports();
     }
@@ -90,6 +95,10 @@ pub(super) fn is_here(relay: &Relay) -> bool {
 /// How a connection runs on which the other may open so many streams in both directions. Any other kind of stream and
 /// datagrams are not taken.
 pub(super) fn transport(tuning: &Tuning, streams: u32) -> QuicTransportConfig {
+    configure(tuning, streams).build()
+}
+
+fn configure(tuning: &Tuning, streams: u32) -> QuicTransportConfigBuilder {
     let silence = tuning.silence.try_into().expect("seconds fit in a QUIC number");
     QuicTransportConfig::builder()
         .max_idle_timeout(Some(silence))
@@ -102,16 +111,27 @@ pub(super) fn transport(tuning: &Tuning, streams: u32) -> QuicTransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(SEND_WINDOW)
-        .build()
 }
 
-/// Lets nobody through whose key is not expected, whoever called.
+/// The same where large files are carried: more may wait to be read.
+pub(super) fn bulk_transport(tuning: &Tuning) -> QuicTransportConfig {
+    let window = VarInt::from_u32(BULK_WINDOW);
+    configure(tuning, 0).stream_receive_window(window).receive_window(window).build()
+}
+
+/// For private talk, lets nobody through whose key is not expected, whoever called; for files, anybody while something
+/// is offered, and whom this client calls.
 #[derive(Debug)]
-struct Gate(SharedBoard);
+struct Gate(SharedBoard, Arc<Callers>);
 
 impl EndpointHooks for Gate {
     async fn after_handshake<'a>(&'a self, connection: &'a Connection) -> AfterHandshakeOutcome {
-        if self.0.lock().expects(connection.remote_id().as_bytes()) {
+        let is_fit = if connection.alpn() == files::ALPN {
+            connection.side() == Side::Client || self.1.is_open()
+        } else {
+            self.0.lock().expects(connection.remote_id().as_bytes())
+        };
+        if is_fit {
             AfterHandshakeOutcome::Accept
         } else {
             AfterHandshakeOutcome::Reject { error_code: REFUSED, reason: Vec::new() }

@@ -15,6 +15,7 @@ mod board;
 mod dial;
 mod endpoint;
 mod examine;
+mod files;
 mod frame;
 mod link;
 mod resolver;
@@ -38,6 +39,10 @@ use crate::talk::Effect;
 
 use admission::Porch;
 use board::SharedBoard;
+use files::Callers;
+
+pub use dial::is_somebodys;
+pub use files::{FileIo, FileStream, FilesPort};
 
 pub use examine::{Examination, Translation, examine};
 
@@ -179,11 +184,13 @@ impl Network {
     #[doc(hidden)]
     pub async fn open_tuned(setup: Setup, tuning: Tuning) -> Result<(Self, NetworkEvents), NetworkError> {
         let board = SharedBoard::default();
-        let endpoint = endpoint::bind(&setup, &tuning, board.clone()).await?;
+        let files = Arc::new(Callers::default());
+        let endpoint = endpoint::bind(&setup, &tuning, board.clone(), Arc::clone(&files)).await?;
         let (sender, events) = mpsc::channel(EVENTS);
         let shared = Arc::new(Shared {
             endpoint,
             board,
+            files,
             porch: Mutex::default(),
             events: sender,
             relay: setup.relay.as_ref().map(endpoint::url).transpose()?,
@@ -239,6 +246,12 @@ impl Network {
         self.shared.porch().under_way()
     }
 
+    /// Where streams of files come from and go to.
+    #[must_use]
+    pub fn files(&self) -> FilesPort {
+        FilesPort(Arc::clone(&self.shared))
+    }
+
     /// Closes the links, once what was sent on them has arrived, and the endpoint; takes 2 s at most.
     pub async fn close(self) {
         let deadline = Instant::now() + CLOSE_MAX;
@@ -273,6 +286,7 @@ impl NetworkEvents {
 struct Shared {
     endpoint: Endpoint,
     board: SharedBoard,
+    files: Arc<Callers>,
     porch: Mutex<Porch>,
     events: mpsc::Sender<LinkEvent>,
     /// Under this client's own address of the server.

@@ -1,14 +1,22 @@
 //! The taking side of a stream: asks for what it is told to ask for, and writes what comes to disk while it is hashed.
 
-use std::{io, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use hobnob_protocol::v1::{
     FileAsk, FileAskManifest, FileCancel, FileHave, FileOpen, FileOpened, file_frame::Body, file_refused::Why,
 };
-use tokio::{io::AsyncWriteExt, sync::mpsc, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, WriteHalf},
+    sync::mpsc,
+    task::JoinSet,
+};
 
 use super::{
-    BLOCK_BYTES, Stream, Wanting, Writing,
+    BLOCK_BYTES, Outcome, Patience, Stream, Tell, Wanting, Writing,
     wire::{self, Frames, WireError},
 };
 
@@ -48,8 +56,8 @@ pub enum Got {
     Chunk {
         /// Which.
         chunk: u32,
-        /// It is what it should be, and on disk, though not yet durable.
-        verified: bool,
+        /// What it is worth.
+        outcome: Outcome,
     },
     /// A chunk does not come.
     Refused {
@@ -84,47 +92,132 @@ impl From<WireError> for Over {
     }
 }
 
+/// Blocks that wait to be written, beside the one that is being written and the one that is being read.
+const WAITING: usize = 1;
+
 /// Runs a stream until it is over, and says so in the end. Ends when no more asks can come.
 pub async fn run<S: Stream + 'static>(
     stream: S,
     open: FileOpen,
     wanting: Arc<dyn Wanting>,
-    mut asks: mpsc::Receiver<Ask>,
-    got: mpsc::Sender<Got>,
+    asks: mpsc::Receiver<Ask>,
+    got: impl Tell<Got>,
 ) {
-    let (read, mut write) = tokio::io::split(stream);
-    let writing = async {
-        wire::write(&mut write, Body::Open(open)).await?;
-        loop {
-            write.flush().await?;
-            let Some(ask) = asks.recv().await else { return Ok(()) };
-            let body = match ask {
-                Ask::Chunk(chunk) => Body::Ask(FileAsk { chunk }),
-                Ask::Cancel(chunk) => Body::Cancel(FileCancel { chunk }),
-                Ask::Manifest => Body::AskManifest(FileAskManifest {}),
-                Ask::Have(chunks) => Body::Have(FileHave { chunks }),
-            };
-            wire::write(&mut write, body).await?;
+    let (read, write) = tokio::io::split(stream);
+    let asked = Asked::default();
+    let spares = Spares::default();
+    let (pieces_in, pieces) = mpsc::channel(WAITING);
+    let reader = Reader {
+        frames: Frames::new(read),
+        wanting,
+        got: &got,
+        asked: &asked,
+        spares: &spares,
+        pieces: pieces_in,
+        patience: Patience::new(),
+    };
+    let moving = async {
+        let (reading, writing) = (reader.run(), write_pieces(pieces, &spares, &got));
+        tokio::pin!(reading, writing);
+        tokio::select! {
+            // What has come is written, however the stream ends.
+            over = &mut reading => writing.await.err().unwrap_or(over),
+            result = &mut writing => result.err().unwrap_or(Over::Lost),
         }
     };
-    let mut reader = Reader { frames: Frames::new(read), wanting, got: &got, spare: Vec::new() };
     let over = tokio::select! {
-        over = reader.run() => over,
-        result = writing => result.map_or_else(|error: WireError| error.into(), |()| Over::Lost),
+        over = moving => over,
+        result = ask_all(write, open, asks, &asked) => result.map_or_else(Over::from, |()| Over::Lost),
     };
-    let _ = got.send(Got::Over(over)).await;
+    got.tell(Got::Over(over)).await;
 }
 
-struct Reader<'a, R> {
+/// Asks, until nothing more is to be asked.
+async fn ask_all<S: AsyncWrite>(
+    mut write: WriteHalf<S>,
+    open: FileOpen,
+    mut asks: mpsc::Receiver<Ask>,
+    asked: &Asked,
+) -> Result<(), WireError> {
+    wire::write(&mut write, Body::Open(open)).await?;
+    loop {
+        let ask = match asks.try_recv() {
+            Ok(ask) => ask,
+            Err(_) => {
+                write.flush().await?;
+                let Some(ask) = asks.recv().await else { return Ok(()) };
+                ask
+            }
+        };
+        let body = match ask {
+            Ask::Chunk(chunk) => {
+                asked.add(Some(chunk));
+                Body::Ask(FileAsk { chunk })
+            }
+            Ask::Cancel(chunk) => Body::Cancel(FileCancel { chunk }),
+            Ask::Manifest => {
+                asked.add(None);
+                Body::AskManifest(FileAskManifest {})
+            }
+            Ask::Have(chunks) => Body::Have(FileHave { chunks }),
+        };
+        wire::write(&mut write, body).await?;
+    }
+}
+
+/// What was asked for and has not come, and how often; `None` is the manifest. What was taken back may still come.
+#[derive(Debug, Default)]
+struct Asked(Mutex<BTreeMap<Option<u32>, u32>>);
+
+impl Asked {
+    fn add(&self, what: Option<u32>) {
+        *self.lock().entry(what).or_default() += 1;
+    }
+
+    /// It has come, or will not come.
+    fn answered(&self, what: Option<u32>) -> Result<(), Over> {
+        let mut asked = self.lock();
+        let times = asked.get_mut(&what).ok_or(Over::Broken("it was not asked for that"))?;
+        *times -= 1;
+        if *times == 0 {
+            asked.remove(&what);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Option<u32>, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memory of blocks that were written.
+#[derive(Debug, Default)]
+struct Spares(Mutex<Vec<Vec<u8>>>);
+
+impl Spares {
+    /// Memory for a block, with whatever stands in it.
+    fn take(&self) -> Vec<u8> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| vec![0; BLOCK_BYTES])
+    }
+
+    fn put(&self, block: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    }
+}
+
+struct Reader<'a, R, G> {
     frames: Frames<R>,
     wanting: Arc<dyn Wanting>,
-    got: &'a mpsc::Sender<Got>,
-    /// Memory for a block.
-    spare: Vec<u8>,
+    got: &'a G,
+    asked: &'a Asked,
+    spares: &'a Spares,
+    pieces: mpsc::Sender<Piece>,
+    patience: Patience,
 }
 
-impl<R: tokio::io::AsyncRead + Unpin> Reader<'_, R> {
-    async fn run(&mut self) -> Over {
+impl<R: AsyncRead + Unpin, G: Tell<Got>> Reader<'_, R, G> {
+    async fn run(mut self) -> Over {
         loop {
             match self.step().await {
                 Ok(()) => {}
@@ -136,27 +229,24 @@ impl<R: tokio::io::AsyncRead + Unpin> Reader<'_, R> {
     async fn step(&mut self) -> Result<(), Over> {
         let got = match self.frames.next().await?.ok_or(Over::Lost)? {
             Body::Opened(opened) => Got::Opened(opened),
-            Body::Have(have) => Got::Have(have.chunks),
+            Body::Have(have) if self.patience.bears(&have.chunks) => Got::Have(have.chunks),
+            Body::Have(_) => return Err(Over::Broken("it tells too much")),
             Body::Manifest(manifest) => Got::Manifest(self.manifest(manifest.bytes).await?),
-            Body::Data(data) => {
-                let verified = self.chunk(data.chunk, data.bytes).await?;
-                Got::Chunk { chunk: data.chunk, verified }
-            }
+            Body::Data(data) => return self.chunk(data.chunk, data.bytes).await,
             Body::Refused(refused) => match refused.why() {
-                why @ (Why::NotHere | Why::Busy) => Got::Refused { chunk: refused.chunk, why },
+                why @ (Why::NotHere | Why::Busy) => {
+                    self.asked.answered(Some(refused.chunk))?;
+                    Got::Refused { chunk: refused.chunk, why }
+                }
                 why => return Err(Over::Refused(why)),
             },
             _ => return Err(Over::Broken("this is for who takes to say")),
         };
-        self.tell(got).await
-    }
-
-    /// When nobody listens any more, the stream has no use.
-    async fn tell(&self, got: Got) -> Result<(), Over> {
-        self.got.send(got).await.map_err(|_| Over::Lost)
+        tell(self.got, got).await
     }
 
     async fn manifest(&mut self, bytes: u32) -> Result<Vec<u8>, Over> {
+        self.asked.answered(None)?;
         if bytes > MANIFEST_BYTES_MAX {
             return Err(Over::Broken("a manifest is too large"));
         }
@@ -166,71 +256,82 @@ impl<R: tokio::io::AsyncRead + Unpin> Reader<'_, R> {
     }
 
     /// Takes a chunk in blocks: while one is hashed and written, the next is read.
-    async fn chunk(&mut self, chunk: u32, bytes: u32) -> Result<bool, Over> {
+    async fn chunk(&mut self, chunk: u32, bytes: u32) -> Result<(), Over> {
+        self.asked.answered(Some(chunk))?;
         let writing = self.wanting.begin(chunk).ok_or(Over::Broken("there is no such chunk"))?;
-        if writing.bytes() != bytes {
+        if writing.bytes() != bytes || bytes == 0 {
             return Err(Over::Broken("a chunk of another size"));
         }
-        let (mut disk, mut left) = (Disk::new(writing), bytes as usize);
+        let (mut writing, mut left) = (Some(writing), bytes as usize);
         while left > 0 {
-            let mut block = std::mem::take(&mut self.spare);
-            block.resize(BLOCK_BYTES.min(left), 0);
-            self.frames.raw(&mut block).await?;
-            left -= block.len();
-            let bytes = u32::try_from(block.len()).unwrap_or(u32::MAX);
-            self.spare = disk.write(block).await?;
-            self.tell(Got::Bytes { chunk, bytes }).await?;
+            let mut block = self.spares.take();
+            let len = BLOCK_BYTES.min(left);
+            self.frames.raw(&mut block[..len]).await?;
+            left -= len;
+            tell(self.got, Got::Bytes { chunk, bytes: len as u32 }).await?;
+            let piece = Piece { chunk, begins: writing.take(), block, len, ends: left == 0 };
+            self.pieces.send(piece).await.map_err(|_| Over::Lost)?;
         }
-        disk.finish().await
+        Ok(())
     }
 }
 
-/// What comes back of a step: the chunk, and the memory of the block that was written.
-type Step = (Box<dyn Writing>, Vec<u8>);
-
-/// Writes one chunk on threads that may block, a step at a time.
-struct Disk {
-    writing: Option<Box<dyn Writing>>,
-    /// The step under way, if there is one.
-    step: JoinSet<io::Result<Step>>,
+/// When nobody listens any more, the stream has no use.
+async fn tell(to: &impl Tell<Got>, got: Got) -> Result<(), Over> {
+    if to.tell(got).await { Ok(()) } else { Err(Over::Lost) }
 }
 
-impl Disk {
-    fn new(writing: Box<dyn Writing>) -> Self {
-        Self { writing: Some(writing), step: JoinSet::new() }
-    }
+/// A block on its way to the disk.
+struct Piece {
+    chunk: u32,
+    /// The first of its chunk.
+    begins: Option<Box<dyn Writing>>,
+    block: Vec<u8>,
+    /// Bytes of the block that count.
+    len: usize,
+    /// The last of its chunk.
+    ends: bool,
+}
 
-    /// Begins to write a block when the one before it is written, and gives back that one's memory.
-    async fn write(&mut self, block: Vec<u8>) -> Result<Vec<u8>, Over> {
-        let spare = self.written().await?;
-        let Some(mut writing) = self.writing.take() else { return Err(lost_step()) };
-        self.step.spawn_blocking(move || writing.write(&block).map(|()| (writing, block)));
-        Ok(spare)
-    }
+/// What a step on the disk left.
+enum Stepped {
+    /// More of the chunk is to come.
+    Goes(Box<dyn Writing>),
+    /// It is whole.
+    Whole(Outcome),
+}
 
-    /// Whether all that was written is what it should be.
-    async fn finish(mut self) -> Result<bool, Over> {
-        self.written().await?;
-        let Some(writing) = self.writing.take() else { return Err(lost_step()) };
-        let mut last = JoinSet::new();
-        last.spawn_blocking(move || writing.finish());
-        match last.join_next().await {
-            Some(Ok(verified)) => verified.map_err(Over::Disk),
-            _ => Err(lost_step()),
-        }
-    }
-
-    async fn written(&mut self) -> Result<Vec<u8>, Over> {
-        match self.step.join_next().await {
-            None => Ok(Vec::new()),
-            Some(Ok(Ok((writing, block)))) => {
-                self.writing = Some(writing);
-                Ok(block)
+/// Writes what comes, on threads that may block, and tells of each chunk that is whole.
+async fn write_pieces<G: Tell<Got>>(
+    mut pieces: mpsc::Receiver<Piece>,
+    spares: &Spares,
+    got: &G,
+) -> Result<(), Over> {
+    let mut step = JoinSet::new();
+    let mut going = None;
+    while let Some(Piece { chunk, begins, block, len, ends }) = pieces.recv().await {
+        let Some(mut writing) = begins.or(going.take()) else { return Err(lost_step()) };
+        step.spawn_blocking(move || {
+            writing.write(&block[..len])?;
+            let stepped =
+                if ends { Stepped::Whole(writing.finish()?) } else { Stepped::Goes(writing) };
+            Ok::<_, io::Error>((stepped, block))
+        });
+        let (stepped, block) = match step.join_next().await {
+            Some(Ok(result)) => result.map_err(Over::Disk)?,
+            _ => return Err(lost_step()),
+        };
+        spares.put(block);
+        match stepped {
+            Stepped::Goes(writing) => going = Some(writing),
+            Stepped::Whole(outcome) => {
+                if !got.tell(Got::Chunk { chunk, outcome }).await {
+                    return Err(Over::Lost);
+                }
             }
-            Some(Ok(Err(error))) => Err(Over::Disk(error)),
-            Some(Err(_)) => Err(lost_step()),
         }
     }
+    Ok(())
 }
 
 /// A step on another thread did not come back: it panicked, or the runtime ends.

@@ -13,6 +13,7 @@ pub mod wire;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
 /// What chunks travel over.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -22,6 +23,38 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Bytes that are read from disk, sent, received, hashed and written at once: large, so that there are few steps, and
 /// small enough that a stream holds little.
 pub const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Where a stream says what happens on it.
+pub trait Tell<T>: Send + Sync + 'static {
+    /// Waits until it can be said. `false`: nobody listens any more.
+    fn tell(&self, what: T) -> impl Future<Output = bool> + Send;
+}
+
+impl<T: Send + 'static> Tell<T> for mpsc::Sender<T> {
+    async fn tell(&self, what: T) -> bool {
+        self.send(what).await.is_ok()
+    }
+}
+
+/// Chunks that one side may name, over all of a stream, when it tells what it has: an honest one names each once.
+const TOLD_MAX: usize = 4 * 16_384;
+
+/// How much the other side may still tell of what it has.
+#[derive(Debug)]
+struct Patience(usize);
+
+impl Patience {
+    fn new() -> Self {
+        Self(TOLD_MAX)
+    }
+
+    /// `false`: it has told too much.
+    fn bears(&mut self, chunks: &[u32]) -> bool {
+        let left = self.0.checked_sub(chunks.len().max(1));
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
+}
 
 /// A file that chunks are read from. Calls block.
 pub trait Holding: Send + Sync {
@@ -55,9 +88,20 @@ pub trait Writing: Send {
     /// Of the disk.
     fn write(&mut self, block: &[u8]) -> io::Result<()>;
 
-    /// All was written: whether it is what it should be.
+    /// All was written: what it is worth.
     ///
     /// # Errors
     /// Of the disk.
-    fn finish(self: Box<Self>) -> io::Result<bool>;
+    fn finish(self: Box<Self>) -> io::Result<Outcome>;
+}
+
+/// What a chunk is worth that has come as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is what it should be, and on disk, though not yet durable.
+    Verified,
+    /// It is not what it should be.
+    Wrong,
+    /// It was not looked at: it has come from elsewhere, or too many wrote it.
+    Unneeded,
 }

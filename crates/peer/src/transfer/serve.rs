@@ -1,20 +1,25 @@
 //! The giving side of a stream. It tells what is asked, and sends what it is told to send, when it is told to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hobnob_protocol::v1::{
     FileData, FileHave, FileManifest, FileOpen, FileOpened, FileRefused, file_frame::Body, file_refused::Why,
 };
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::mpsc,
     task::JoinSet,
     time::timeout,
 };
 
 use super::{
-    BLOCK_BYTES, Holding, Stream,
+    BLOCK_BYTES, Holding, Patience, Stream, Tell,
     wire::{self, Frames, WireError},
 };
 
@@ -22,8 +27,10 @@ use super::{
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other may take nothing of what is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Blocks read ahead of what is being sent.
-const AHEAD: usize = 2;
+/// Blocks that were read and wait to be sent, beside the one that is being read and the one that is being sent.
+const AHEAD: usize = 1;
+/// Chunks that were taken back before their turn came, of which it is remembered.
+const CANCELLED_MAX: usize = 64;
 
 /// What the other side of a stream does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,46 +92,237 @@ pub async fn refuse<W: AsyncWrite + Unpin>(mut io: W, why: Why) {
 }
 
 /// Serves an opened stream until it is over, and says so in the end. `opened` is the first answer.
-pub async fn run<S: Stream + 'static>(
-    mut frames: Frames<ReadHalf<S>>,
-    mut io: WriteHalf<S>,
+pub async fn run<R, W>(
+    frames: Frames<R>,
+    io: W,
     opened: FileOpened,
     holding: Arc<dyn Holding>,
-    mut orders: mpsc::Receiver<Order>,
-    asked: mpsc::Sender<Asked>,
-) {
-    let reading = async {
-        while let Some(body) = frames.next().await? {
-            let what = match body {
-                Body::Ask(ask) => Asked::Chunk(ask.chunk),
-                Body::Cancel(cancel) => Asked::Cancel(cancel.chunk),
-                Body::AskManifest(_) => Asked::Manifest,
-                Body::Have(have) => Asked::Have(have.chunks),
-                _ => return Err(WireError::Protocol("this is for who gives to say")),
-            };
-            if asked.send(what).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
-    };
-    let writing = async {
-        limited(wire::write(&mut io, Body::Opened(opened))).await?;
-        loop {
-            limited(flush(&mut io)).await?;
-            let Some(order) = orders.recv().await else { return Ok(()) };
-            if !carry_out(order, &mut io, &holding, &asked).await? {
-                limited(shut_down(&mut io)).await?;
-                return Ok(());
-            }
+    orders: mpsc::Receiver<Order>,
+    asked: impl Tell<Asked>,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let cancelled = Cancelled::default();
+    let spares = Spares::default();
+    let (outs_in, outs) = mpsc::channel(AHEAD);
+    let preparing = Preparing { holding, cancelled: &cancelled, spares: &spares, outs: outs_in };
+    let giving = async {
+        let (preparing, writing) = (preparing.run(orders), write_all(io, opened, outs, &spares, &asked));
+        tokio::pin!(preparing, writing);
+        tokio::select! {
+            // What was prepared is sent.
+            () = &mut preparing => writing.await,
+            result = &mut writing => result,
         }
     };
     // Either end of the stream is the end of it; how it ended concerns nobody here.
     let _: Result<(), WireError> = tokio::select! {
-        result = reading => result,
-        result = writing => result,
+        result = read_all(frames, &cancelled, &asked) => result,
+        result = giving => result,
     };
-    let _ = asked.send(Asked::Over).await;
+    asked.tell(Asked::Over).await;
+}
+
+async fn read_all<R: AsyncRead + Unpin>(
+    mut frames: Frames<R>,
+    cancelled: &Cancelled,
+    asked: &impl Tell<Asked>,
+) -> Result<(), WireError> {
+    let mut patience = Patience::new();
+    while let Some(body) = frames.next().await? {
+        let what = match body {
+            Body::Ask(ask) => {
+                cancelled.lock().remove(&ask.chunk);
+                Asked::Chunk(ask.chunk)
+            }
+            Body::Cancel(cancel) => {
+                cancelled.add(cancel.chunk);
+                Asked::Cancel(cancel.chunk)
+            }
+            Body::AskManifest(_) => Asked::Manifest,
+            Body::Have(have) if patience.bears(&have.chunks) => Asked::Have(have.chunks),
+            Body::Have(_) => return Err(WireError::Protocol("it tells too much")),
+            _ => return Err(WireError::Protocol("this is for who gives to say")),
+        };
+        if !asked.tell(what).await {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Chunks that are not wanted any more.
+#[derive(Debug, Default)]
+struct Cancelled(Mutex<BTreeSet<u32>>);
+
+impl Cancelled {
+    fn add(&self, chunk: u32) {
+        let mut cancelled = self.lock();
+        if cancelled.len() < CANCELLED_MAX {
+            cancelled.insert(chunk);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memory of blocks that were sent.
+#[derive(Debug, Default)]
+struct Spares(Mutex<Vec<Vec<u8>>>);
+
+impl Spares {
+    /// Memory for a block, with whatever stands in it.
+    fn take(&self) -> Vec<u8> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| vec![0; BLOCK_BYTES])
+    }
+
+    fn put(&self, block: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    }
+}
+
+/// What is to be written.
+enum Out {
+    Frame(Body),
+    /// Raw bytes of a manifest.
+    Raw(Bytes),
+    /// So many bytes of a chunk; `ends`: it was the last of this chunk.
+    Block { block: Vec<u8>, len: usize, ends: Option<u32> },
+    /// A chunk is done with without a byte.
+    Skipped(u32),
+    /// Nothing follows.
+    End,
+}
+
+/// Carries out orders: reads ahead of what is being sent.
+struct Preparing<'a> {
+    holding: Arc<dyn Holding>,
+    cancelled: &'a Cancelled,
+    spares: &'a Spares,
+    outs: mpsc::Sender<Out>,
+}
+
+impl Preparing<'_> {
+    /// Until no orders can come, or nothing can be sent.
+    async fn run(self, mut orders: mpsc::Receiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            if !self.carry_out(order).await {
+                return;
+            }
+        }
+    }
+
+    /// `false`: nothing follows.
+    async fn carry_out(&self, order: Order) -> bool {
+        match order {
+            Order::Send(chunk) => self.send(chunk).await,
+            Order::Refuse(chunk, why) => self.refuse(chunk, why).await,
+            Order::Manifest => {
+                let manifest = self.holding.manifest().unwrap_or_default();
+                let bytes = u32::try_from(manifest.len()).unwrap_or(0);
+                self.out(Out::Frame(Body::Manifest(FileManifest { bytes }))).await
+                    && self.out(Out::Raw(manifest)).await
+            }
+            Order::Have(chunks) => self.out(Out::Frame(Body::Have(FileHave { chunks }))).await,
+            Order::End(why) => {
+                self.refuse(0, why).await;
+                self.out(Out::End).await;
+                false
+            }
+        }
+    }
+
+    async fn out(&self, out: Out) -> bool {
+        self.outs.send(out).await.is_ok()
+    }
+
+    async fn refuse(&self, chunk: u32, why: Why) -> bool {
+        self.out(Out::Frame(Body::Refused(FileRefused { why: why.into(), chunk }))).await
+    }
+
+    /// `false`: the file is no longer what it was, or nothing can be sent.
+    async fn send(&self, chunk: u32) -> bool {
+        if self.cancelled.lock().remove(&chunk) {
+            return self.out(Out::Skipped(chunk)).await;
+        }
+        let Some(bytes) = self.holding.bytes(chunk) else {
+            return self.refuse(chunk, Why::NotHere).await && self.out(Out::Skipped(chunk)).await;
+        };
+        let mut offset = 0;
+        while offset < bytes {
+            let len = BLOCK_BYTES.min((bytes - offset) as usize);
+            let Some(block) = self.read(chunk, offset, len).await else {
+                if offset == 0 {
+                    self.refuse(0, Why::Gone).await;
+                }
+                self.out(Out::End).await;
+                return false;
+            };
+            if offset == 0 && !self.out(Out::Frame(Body::Data(FileData { chunk, bytes }))).await {
+                return false;
+            }
+            offset += len as u32;
+            if !self.out(Out::Block { block, len, ends: (offset == bytes).then_some(chunk) }).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn read(&self, chunk: u32, offset: u32, len: usize) -> Option<Vec<u8>> {
+        let (holding, mut block) = (Arc::clone(&self.holding), self.spares.take());
+        let mut step = JoinSet::new();
+        step.spawn_blocking(move || holding.read(chunk, offset, &mut block[..len]).map(|()| block));
+        let read: Option<Result<io::Result<Vec<u8>>, _>> = step.join_next().await;
+        read?.ok()?.ok()
+    }
+}
+
+async fn write_all<W: AsyncWrite + Unpin>(
+    mut io: W,
+    opened: FileOpened,
+    mut outs: mpsc::Receiver<Out>,
+    spares: &Spares,
+    asked: &impl Tell<Asked>,
+) -> Result<(), WireError> {
+    limited(wire::write(&mut io, Body::Opened(opened))).await?;
+    loop {
+        let out = match outs.try_recv() {
+            Ok(out) => out,
+            Err(_) => {
+                limited(flush(&mut io)).await?;
+                let Some(out) = outs.recv().await else { return Ok(()) };
+                out
+            }
+        };
+        let sent = match out {
+            Out::Frame(body) => {
+                limited(wire::write(&mut io, body)).await?;
+                None
+            }
+            Out::Raw(bytes) => {
+                limited(write_block(&mut io, &bytes)).await?;
+                None
+            }
+            Out::Block { block, len, ends } => {
+                let written = limited(write_block(&mut io, &block[..len])).await;
+                spares.put(block);
+                written?;
+                ends
+            }
+            Out::Skipped(chunk) => Some(chunk),
+            Out::End => return limited(shut_down(&mut io)).await,
+        };
+        if let Some(chunk) = sent
+            && !asked.tell(Asked::Sent(chunk)).await
+        {
+            return Ok(());
+        }
+    }
 }
 
 async fn limited<T>(step: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
@@ -139,92 +337,6 @@ async fn shut_down<W: AsyncWrite + Unpin>(io: &mut W) -> Result<(), WireError> {
     Ok(io.shutdown().await?)
 }
 
-/// `false`: nothing follows.
-async fn carry_out<W: AsyncWrite + Unpin>(
-    order: Order,
-    io: &mut W,
-    holding: &Arc<dyn Holding>,
-    asked: &mpsc::Sender<Asked>,
-) -> Result<bool, WireError> {
-    match order {
-        Order::Send(chunk) => {
-            let sent = send(chunk, io, holding).await;
-            let told = asked.send(Asked::Sent(chunk)).await.is_ok();
-            sent.map(|goes_on| goes_on && told)
-        }
-        Order::Refuse(chunk, why) => {
-            let refused = FileRefused { why: why.into(), chunk };
-            limited(wire::write(io, Body::Refused(refused))).await.map(|()| true)
-        }
-        Order::Manifest => send_manifest(io, holding).await.map(|()| true),
-        Order::Have(chunks) => limited(wire::write(io, Body::Have(FileHave { chunks }))).await.map(|()| true),
-        Order::End(why) => {
-            let refused = FileRefused { why: why.into(), chunk: 0 };
-            limited(wire::write(io, Body::Refused(refused))).await.map(|()| false)
-        }
-    }
-}
-
-/// Sends a chunk: one task reads ahead while this one sends. `false`: the file is no longer what it was.
-async fn send<W: AsyncWrite + Unpin>(
-    chunk: u32,
-    io: &mut W,
-    holding: &Arc<dyn Holding>,
-) -> Result<bool, WireError> {
-    let Some(bytes) = holding.bytes(chunk) else {
-        let refused = FileRefused { why: Why::NotHere.into(), chunk };
-        return limited(wire::write(io, Body::Refused(refused))).await.map(|()| true);
-    };
-    let (blocks_in, mut blocks) = mpsc::channel(AHEAD);
-    let holding = Arc::clone(holding);
-    let mut reader = JoinSet::new();
-    reader.spawn_blocking(move || read_blocks(&*holding, chunk, bytes, &blocks_in));
-    let mut begun = false;
-    while let Some(block) = blocks.recv().await {
-        let Ok(block) = block else {
-            if !begun {
-                refuse(io, Why::Gone).await;
-            }
-            return Ok(false);
-        };
-        if !begun {
-            limited(wire::write(io, Body::Data(FileData { chunk, bytes }))).await?;
-            begun = true;
-        }
-        limited(write_block(io, &block)).await?;
-    }
-    Ok(true)
-}
-
 async fn write_block<W: AsyncWrite + Unpin>(io: &mut W, block: &[u8]) -> Result<(), WireError> {
     Ok(io.write_all(block).await?)
-}
-
-fn read_blocks(
-    holding: &dyn Holding,
-    chunk: u32,
-    bytes: u32,
-    blocks: &mpsc::Sender<std::io::Result<Vec<u8>>>,
-) {
-    let mut offset = 0;
-    while offset < bytes {
-        let mut block = vec![0; BLOCK_BYTES.min((bytes - offset) as usize)];
-        let read = holding.read(chunk, offset, &mut block);
-        let failed = read.is_err();
-        // Nobody takes it any more when the stream is over.
-        if blocks.blocking_send(read.map(|()| block)).is_err() || failed {
-            return;
-        }
-        offset = offset.saturating_add(BLOCK_BYTES as u32);
-    }
-}
-
-async fn send_manifest<W: AsyncWrite + Unpin>(
-    io: &mut W,
-    holding: &Arc<dyn Holding>,
-) -> Result<(), WireError> {
-    let manifest: Bytes = holding.manifest().unwrap_or_default();
-    let bytes = u32::try_from(manifest.len()).unwrap_or(0);
-    limited(wire::write(io, Body::Manifest(FileManifest { bytes }))).await?;
-    limited(write_block(io, &manifest)).await
 }

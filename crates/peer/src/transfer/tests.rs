@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use hobnob_protocol::v1::{
-    FileData, FileHave, FileManifest, FileOpen, FileOpened, file_frame::Body, file_refused::Why,
+    FileData, FileHave, FileManifest, FileOpen, FileOpened, FileRefused, file_frame::Body, file_refused::Why,
 };
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Holding, Wanting, Writing,
+    Holding, Outcome, Wanting, Writing,
     fetch::{self, Ask, Got, Over},
     serve::{self, Asked, Order},
     wire::{self, Frames},
@@ -87,10 +87,10 @@ impl Writing for Part {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> io::Result<bool> {
+    fn finish(self: Box<Self>) -> io::Result<Outcome> {
         let verified = self.bytes == content(self.chunk);
         self.target.written.lock().unwrap().push((self.chunk, self.bytes));
-        Ok(verified)
+        Ok(if verified { Outcome::Verified } else { Outcome::Wrong })
     }
 }
 
@@ -149,8 +149,8 @@ async fn chunks_and_the_manifest_come_as_they_are() {
         taker.asks.send(Ask::Chunk(chunk)).await.unwrap();
         assert_eq!(asked.recv().await, Some(Asked::Chunk(chunk)));
         orders.send(Order::Send(chunk)).await.unwrap();
-        let Got::Chunk { chunk: came, verified } = next(&mut taker.got).await else { panic!("no chunk") };
-        assert!(came == chunk && verified);
+        let Got::Chunk { chunk: came, outcome } = next(&mut taker.got).await else { panic!("no chunk") };
+        assert!(came == chunk && outcome == Outcome::Verified);
         assert_eq!(asked.recv().await, Some(Asked::Sent(chunk)));
     }
     let written = taker.target.written.lock().unwrap();
@@ -170,8 +170,11 @@ async fn refusals_news_and_the_end_come_through() {
     assert_eq!(asked.recv().await, Some(Asked::Have(vec![0, 2])));
     orders.send(Order::Refuse(1, Why::Busy)).await.unwrap();
     assert!(matches!(next(&mut taker.got).await, Got::Refused { chunk: 1, why: Why::Busy }));
+    taker.asks.send(Ask::Chunk(3)).await.unwrap();
+    assert_eq!(asked.recv().await, Some(Asked::Chunk(3)));
     orders.send(Order::Send(3)).await.unwrap();
     assert!(matches!(next(&mut taker.got).await, Got::Refused { chunk: 3, why: Why::NotHere }));
+    assert_eq!(asked.recv().await, Some(Asked::Sent(3)));
     orders.send(Order::Have(vec![1, 2])).await.unwrap();
     assert!(matches!(next(&mut taker.got).await, Got::Have(chunks) if chunks == [1, 2]));
     orders.send(Order::End(Why::Denied)).await.unwrap();
@@ -186,15 +189,32 @@ async fn a_file_that_changes_is_not_given_any_more() {
     next(&mut taker.got).await;
     orders.send(Order::Send(1)).await.unwrap();
     assert!(matches!(next(&mut taker.got).await, Got::Over(Over::Refused(Why::Gone))));
-    assert_eq!(asked.recv().await, Some(Asked::Sent(1)));
     assert_eq!(asked.recv().await, Some(Asked::Over));
+}
+
+#[tokio::test]
+async fn what_is_taken_back_in_time_is_not_sent() {
+    let (mut taker, far) = taker(false);
+    let (orders, mut asked) = giver(&mut taker.tasks, far, None).await;
+    next(&mut taker.got).await;
+    for ask in [Ask::Chunk(1), Ask::Cancel(1), Ask::Chunk(2)] {
+        taker.asks.send(ask).await.unwrap();
+        asked.recv().await.unwrap();
+    }
+    for chunk in [1, 2] {
+        orders.send(Order::Send(chunk)).await.unwrap();
+        assert_eq!(asked.recv().await, Some(Asked::Sent(chunk)));
+    }
+    assert!(matches!(next(&mut taker.got).await, Got::Chunk { chunk: 2, .. }));
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_from_a_bad_source() {
     let (mut taker, far) = taker(true);
-    let (orders, _asked) = giver(&mut taker.tasks, far, None).await;
+    let (orders, mut asked) = giver(&mut taker.tasks, far, None).await;
     next(&mut taker.got).await;
+    taker.asks.send(Ask::Chunk(0)).await.unwrap();
+    assert_eq!(asked.recv().await, Some(Asked::Chunk(0)));
     orders.send(Order::Send(0)).await.unwrap();
     let Got::Over(Over::Disk(error)) = next(&mut taker.got).await else { panic!("no error") };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -206,6 +226,10 @@ async fn says(bodies: Vec<Body>, raw: &[u8]) -> Got {
     let (read, mut write) = tokio::io::split(far);
     let mut frames = Frames::new(read);
     assert!(matches!(frames.next().await.unwrap(), Some(Body::Open(_))));
+    for ask in [Ask::Chunk(2), Ask::Chunk(3), Ask::Manifest] {
+        taker.asks.send(ask).await.unwrap();
+        frames.next().await.unwrap();
+    }
     for body in bodies {
         wire::write(&mut write, body).await.unwrap();
     }
@@ -215,7 +239,7 @@ async fn says(bodies: Vec<Body>, raw: &[u8]) -> Got {
     loop {
         match next(&mut taker.got).await {
             Got::Over(over) => return Got::Over(over),
-            Got::Chunk { verified: false, chunk } => return Got::Chunk { verified: false, chunk },
+            chunk @ Got::Chunk { outcome: Outcome::Wrong, .. } => return chunk,
             _ => {}
         }
     }
@@ -225,7 +249,7 @@ async fn says(bodies: Vec<Body>, raw: &[u8]) -> Got {
 async fn a_giver_that_lies_is_found_out() {
     let data = |chunk, bytes| vec![Body::Data(FileData { chunk, bytes })];
     let wrong = says(data(2, LAST as u32), &[0; LAST]).await;
-    assert!(matches!(wrong, Got::Chunk { chunk: 2, verified: false }));
+    assert!(matches!(wrong, Got::Chunk { chunk: 2, outcome: Outcome::Wrong }));
     let broken = |got| matches!(got, Got::Over(Over::Broken(_)));
     assert!(broken(says(data(2, LAST as u32 + 1), &[0; 2_000]).await), "too long");
     assert!(broken(says(data(2, u32::MAX), &[0; 2_000]).await), "endless");
@@ -233,8 +257,13 @@ async fn a_giver_that_lies_is_found_out() {
     assert!(broken(says(vec![Body::Manifest(FileManifest { bytes: u32::MAX })], &[]).await));
     assert!(broken(says(vec![Body::AskManifest(Default::default())], &[]).await), "the wrong side");
     assert!(matches!(says(data(2, LAST as u32), &[0; 5]).await, Got::Over(Over::Lost)), "breaks off");
-    let have = FileHave { chunks: vec![1; 100] };
-    assert!(matches!(says(vec![Body::Have(have)], &[]).await, Got::Over(Over::Lost)));
+    let have = || Body::Have(FileHave { chunks: vec![1; 8_000] });
+    assert!(matches!(says(vec![have()], &[]).await, Got::Over(Over::Lost)));
+    assert!(broken(says((0..9).map(|_| have()).collect(), &[]).await), "tells for ever");
+    assert!(broken(says(data(1, CHUNK as u32), &[]).await), "was not asked for that");
+    assert!(broken(says(data(2, LAST as u32), &[&content(2)[..], &[0, 0, 0, 0]].concat()).await), "nonsense");
+    let refused = |chunk| Body::Refused(FileRefused { why: Why::Busy.into(), chunk });
+    assert!(broken(says(vec![refused(2), refused(2)], &[]).await), "answers twice");
 }
 
 #[tokio::test]

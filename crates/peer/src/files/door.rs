@@ -1,0 +1,208 @@
+//! Who comes to fetch something: over TCP or QUIC, shows a ticket, and is let in to the manager.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hobnob_protocol::v1::file_refused::Why;
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::event::Content;
+use super::limits::{SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX};
+use super::note::Note;
+use super::{Common, ticket};
+use crate::network::{FileStream, FilesPort};
+use crate::transfer::wire::Frames;
+use crate::transfer::{Stream, serve, tls};
+
+/// What a stream of chunks runs over, whatever it is.
+pub(super) type Conn = Box<dyn Stream>;
+
+/// After an error of the listener, which is most likely a lack of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Somebody with a good ticket.
+pub(super) struct Arrival {
+    pub(super) content: Content,
+    pub(super) user: String,
+    pub(super) key: [u8; 32],
+    pub(super) frames: Frames<ReadHalf<Conn>>,
+    pub(super) io: WriteHalf<Conn>,
+    pub(super) place: Place,
+}
+
+/// How many have come in.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    /// Something is offered.
+    open: AtomicBool,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    keys: BTreeMap<[u8; 32], usize>,
+    shakes: BTreeMap<IpAddr, usize>,
+}
+
+impl Door {
+    pub(super) fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Relaxed);
+    }
+
+    /// Somebody comes, from this address if it comes over TCP.
+    fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        let mut counts = self.lock();
+        let shakes = address.map_or(0, |address| counts.shakes.get(&address).copied().unwrap_or(0));
+        if !self.open.load(Ordering::Relaxed) || counts.all >= TAKERS_MAX || shakes >= SHAKES_OF_ADDRESS_MAX {
+            return None;
+        }
+        counts.all += 1;
+        if let Some(address) = address {
+            *counts.shakes.entry(address).or_default() += 1;
+        }
+        Some(Place { door: Arc::clone(self), address, key: None, stream: None })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place of one who has come in, given back in the end.
+pub(super) struct Place {
+    door: Arc<Door>,
+    /// While the handshake is under way.
+    address: Option<IpAddr>,
+    key: Option<[u8; 32]>,
+    /// The connection of the stream, if it is one of QUIC.
+    stream: Option<FileStream>,
+}
+
+impl Place {
+    /// It has proven its key. `false`: there are too many of this key.
+    fn proven(&mut self, key: [u8; 32]) -> bool {
+        let address = self.address.take();
+        let mut counts = self.door.lock();
+        if let Some(address) = address {
+            discount(&mut counts.shakes, address);
+        }
+        let of_key = counts.keys.entry(key).or_default();
+        *of_key += 1;
+        self.key = Some(key);
+        *of_key <= TAKERS_OF_KEY_MAX
+    }
+
+    /// Waits a little for what was said last to arrive.
+    pub(super) async fn linger(&self) {
+        if let Some(stream) = &self.stream {
+            stream.linger().await;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.door.lock();
+        counts.all -= 1;
+        if let Some(address) = self.address {
+            discount(&mut counts.shakes, address);
+        }
+        if let Some(key) = self.key {
+            discount(&mut counts.keys, key);
+        }
+    }
+}
+
+fn discount<K: Ord>(counts: &mut BTreeMap<K, usize>, of: K) {
+    if let Some(now) = counts.get_mut(&of) {
+        *now -= 1;
+        if *now == 0 {
+            counts.remove(&of);
+        }
+    }
+}
+
+/// Takes in who comes over TCP. Never ends by itself.
+pub(super) async fn listen(listener: TcpListener, common: Arc<Common>, notes: mpsc::Sender<Note>) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&common.tls_server));
+    let mut shakes = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, address)) => {
+                    let Some(place) = common.door.enter(Some(address.ip().to_canonical())) else { continue };
+                    let (acceptor, common, notes) = (acceptor.clone(), Arc::clone(&common), notes.clone());
+                    shakes.spawn(shake_hands(socket, acceptor, place, common, notes));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "nobody can come in");
+                    sleep(PAUSE).await;
+                }
+            },
+            Some(_) = shakes.join_next() => {}
+        }
+    }
+}
+
+async fn shake_hands(
+    socket: TcpStream,
+    acceptor: TlsAcceptor,
+    mut place: Place,
+    common: Arc<Common>,
+    notes: mpsc::Sender<Note>,
+) {
+    // Small frames shall not wait for large ones.
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let Ok(Ok(stream)) = timeout(SHAKE_MAX, acceptor.accept(socket)).await else { return };
+    let Some(key) = tls::peer_key(stream.get_ref().1.peer_certificates()) else { return };
+    if place.proven(key) {
+        welcome(Box::new(stream), key, place, &common, notes).await;
+    }
+}
+
+/// Takes in who comes over QUIC, until the network is closed.
+pub(super) async fn attend(port: FilesPort, common: Arc<Common>, notes: mpsc::Sender<Note>) {
+    let mut shakes = JoinSet::new();
+    loop {
+        tokio::select! {
+            stream = port.accept() => {
+                let Some(mut stream) = stream else { return };
+                let Some(mut place) = common.door.enter(None) else { continue };
+                let (key, io) = (stream.key(), stream.take_io());
+                place.stream = Some(stream);
+                if let Some(io) = io && place.proven(key) {
+                    let (common, notes) = (Arc::clone(&common), notes.clone());
+                    shakes.spawn(async move { welcome(Box::new(io), key, place, &common, notes).await });
+                }
+            }
+            Some(_) = shakes.join_next() => {}
+        }
+    }
+}
+
+/// What the caller wants, and by what right.
+async fn welcome(conn: Conn, key: [u8; 32], place: Place, common: &Common, notes: mpsc::Sender<Note>) {
+    let Ok((open, frames, io)) = serve::open(conn).await else { return };
+    match ticket::check(&open, &common.ticket_key, &key, ticket::now_ms()) {
+        Ok((content, user)) => {
+            let arrival = Arrival { content, user, key, frames, io, place };
+            // Nobody listens when everything ends.
+            let _ = notes.send(Note::Arrived(Box::new(arrival))).await;
+        }
+        Err(error) => {
+            tracing::debug!(%error, "somebody has no right to what it wants");
+            serve::refuse(io, Why::Denied).await;
+            place.linger().await;
+        }
+    }
+}

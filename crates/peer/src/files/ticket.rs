@@ -1,0 +1,115 @@
+//! The server's word that somebody may fetch a file: a `Ticket` and the server's signature (Ed25519) of its bytes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hobnob_protocol::v1;
+use prost::Message;
+use ring::signature::{ED25519, UnparsedPublicKey};
+
+use super::event::Content;
+
+/// Longest ticket, in bytes.
+const TICKET_BYTES_MAX: usize = 1024;
+
+/// Why a ticket opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Worthless {
+    /// Not the server's signature.
+    #[error("not signed by the server")]
+    Forged,
+    /// Nonsense that the server has signed.
+    #[error("no ticket")]
+    Nonsense,
+    /// It was given to another device.
+    #[error("somebody else's ticket")]
+    Others,
+    /// It is for another file.
+    #[error("a ticket for another file")]
+    OtherFile,
+    /// Its time is over.
+    #[error("an old ticket")]
+    Expired,
+}
+
+/// The user who holds this ticket and has proven `key`, if it is good for what is to be opened at this time, in ms since
+/// 1970.
+pub(super) fn check(
+    open: &v1::FileOpen,
+    server: &[u8; 32],
+    key: &[u8; 32],
+    now_ms: i64,
+) -> Result<(Content, String), Worthless> {
+    if open.ticket.len() > TICKET_BYTES_MAX {
+        return Err(Worthless::Nonsense);
+    }
+    UnparsedPublicKey::new(&ED25519, server)
+        .verify(&open.ticket, &open.signature)
+        .map_err(|_| Worthless::Forged)?;
+    let ticket = v1::Ticket::decode(open.ticket.as_ref()).map_err(|_| Worthless::Nonsense)?;
+    if ticket.key.as_ref() != key {
+        return Err(Worthless::Others);
+    }
+    if ticket.id != open.id || ticket.size != open.size {
+        return Err(Worthless::OtherFile);
+    }
+    if ticket.expires_ms <= now_ms {
+        return Err(Worthless::Expired);
+    }
+    let content = v1::Content { id: open.id.clone(), size: open.size };
+    Ok((Content::of_wire(&content).ok_or(Worthless::Nonsense)?, ticket.user))
+}
+
+/// Now, in ms since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn open(change: impl FnOnce(&mut v1::Ticket), seed: u8) -> v1::FileOpen {
+        let id = vec![1; 32];
+        let mut ticket = v1::Ticket {
+            key: KEY.to_vec().into(),
+            user: "yoda".to_owned(),
+            id: id.clone().into(),
+            size: 5,
+            expires_ms: 1000,
+        };
+        change(&mut ticket);
+        let ticket = ticket.encode_to_vec();
+        let signature = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap().sign(&ticket);
+        v1::FileOpen {
+            id: id.into(),
+            size: 5,
+            ticket: ticket.into(),
+            signature: signature.as_ref().to_vec().into(),
+        }
+    }
+
+    fn checked(open: &v1::FileOpen, now_ms: i64) -> Result<String, Worthless> {
+        let server = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+        let server = server.public_key().as_ref().try_into().unwrap();
+        check(open, &server, &KEY, now_ms).map(|(_, user)| user)
+    }
+
+    #[test]
+    fn only_what_the_server_has_signed_for_this_key_and_file_is_good_and_for_its_time() {
+        assert_eq!(checked(&open(|_| {}, 1), 999), Ok("yoda".to_owned()));
+        assert_eq!(checked(&open(|_| {}, 1), 1000), Err(Worthless::Expired));
+        assert_eq!(checked(&open(|_| {}, 2), 0), Err(Worthless::Forged));
+        assert_eq!(checked(&open(|ticket| ticket.key = vec![8; 32].into(), 1), 0), Err(Worthless::Others));
+        assert_eq!(checked(&open(|ticket| ticket.size = 6, 1), 0), Err(Worthless::OtherFile));
+        assert_eq!(checked(&open(|ticket| ticket.id = vec![2; 32].into(), 1), 0), Err(Worthless::OtherFile));
+        let mut long = open(|ticket| ticket.user = "x".repeat(2000), 1);
+        assert_eq!(checked(&long, 0), Err(Worthless::Nonsense));
+        long.ticket = vec![0xff; 10].into();
+        assert_eq!(checked(&long, 0), Err(Worthless::Forged));
+    }
+}
