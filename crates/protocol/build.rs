@@ -1,12 +1,13 @@
 //! Compiles the wire schema with a compiler written in Rust, so that no `protoc` is needed.
 
 /// These hold a password, a token or a right: their `Debug` is written by hand in `redact.rs`.
-const SECRET: [&str; 6] = [
+const SECRET: [&str; 7] = [
     ".hobnob.v1.Login",
     ".hobnob.v1.Login.proof",
     ".hobnob.v1.Resume",
     ".hobnob.v1.Opened",
     ".hobnob.v1.ChangePassword",
+    ".hobnob.v1.TalkText",
     ".hobnob.v1.Sources",
 ];
 

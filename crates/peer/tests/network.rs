@@ -268,3 +268,43 @@ async fn a_network_that_is_dropped_is_gone_for_the_other() {
     let down = timeout(SOON, b.next_but_path()).await.unwrap();
     assert_eq!(down, LinkEvent::Down { link: at_b });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_is_repeated_at_any_moment_ends_in_a_link_that_holds() {
+    let (mut a, mut b) = pair().await;
+    for step in 0..60 {
+        let name = step + 1;
+        b.expect(name, &a);
+        a.dial(name, &b);
+        let mut links = [None, None];
+        // A little later each time, so that each stage of the first attempt is met once.
+        match timeout(Duration::from_micros(150 * u64::from(step)), a.up(name)).await {
+            Err(_) => a.dial(name, &b),
+            Ok(link) => {
+                links[1] = Some(link);
+                a.send(link, text(1));
+            }
+        }
+        loop {
+            let (at_a, event) = tokio::select! {
+                event = a.next_but_path() => (true, event),
+                event = b.next_but_path() => (false, event),
+            };
+            match event {
+                LinkEvent::Up { invite: of, link, .. } if of == invite(name) => {
+                    links[usize::from(at_a)] = Some(link);
+                    if at_a {
+                        a.send(link, text(1));
+                    }
+                }
+                LinkEvent::Frame { .. } => break,
+                // Of the talk before.
+                LinkEvent::Up { .. } => {}
+                LinkEvent::Down { link } if links[usize::from(at_a)] != Some(link) => {}
+                other => panic!("repeated after {step} steps, at the dialer: {at_a}: {other:?}"),
+            }
+        }
+        a.forget(name);
+        b.forget(name);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::v1::{ChangePassword, Login, Opened, Resume, Sources, login::Proof};
+use crate::v1::{ChangePassword, Login, Opened, Resume, Sources, TalkText, login::Proof};
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,6 +47,12 @@ impl fmt::Debug for Sources {
     }
 }
 
+impl fmt::Debug for TalkText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TalkText").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +65,8 @@ mod tests {
         let resume = Resume { token: "hunter2".into(), ..Resume::default() };
         let opened = Opened { token: "hunter2".into(), ..Opened::default() };
         let sources = Sources { ticket: "hunter2".into(), signature: "hunter2".into(), sources: Vec::new() };
+        let talk = TalkText { number: 1, text: "hunter2".into() };
+        assert!(!format!("{talk:?}").contains("hunter2"));
         let shown = format!("{login:?} {:?} {change:?} {resume:?} {opened:?} {sources:?}", login.proof);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!shown.contains("104, 117"), "{shown}");

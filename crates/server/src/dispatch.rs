@@ -114,6 +114,8 @@ fn is_activity(request: &Request) -> bool {
             | Request::Logout(_)
             | Request::Contact(_)
             | Request::HoldMore(_)
+            | Request::MaySee(_)
+            | Request::CancelInvite(_)
     )
 }
 

@@ -305,6 +305,30 @@ async fn who_is_blocked_does_not_learn_who_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_follows_of_who_is_blocked() {
+    let mut server = TestServer::new(Policy::default());
+    let (mut hans, _) = server.login("hans").await;
+    let (mut yoda, _) = server.login("yoda").await;
+    // A request that waits: its end is not heard of.
+    let request = ask(&mut hans, "yoda", &mut yoda).await;
+    yoda.outcome(1, block("hans")).await;
+    cancel(&mut hans, &request).await;
+    assert_eq!(heard(&mut yoda).await, []);
+    // An introduction: neither learns where the other moves to.
+    let request = ask(&mut yoda, "hans", &mut hans).await;
+    assert!(answer(&mut hans, &request, true).await);
+    assert!(introduced(&mut yoda).await.you_block);
+    introduced(&mut hans).await;
+    is_at(&mut hans, &["203.0.113.1:1"]).await;
+    is_at(&mut yoda, &["203.0.113.2:2"]).await;
+    assert_eq!(heard(&mut hans).await, []);
+    assert_eq!(heard(&mut yoda).await, []);
+    // Given up: the other need not wait.
+    cancel(&mut hans, &request).await;
+    assert_eq!(ended(&mut yoda).await, ("hans".to_owned(), Reason::Withdrawn));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_stands_is_told_again_after_a_resume() {
     let mut server = TestServer::new(Policy::default());
     let (mut hans, opened) = server.login("hans").await;
@@ -524,12 +548,15 @@ async fn private_talk_is_activity_and_a_contact_is_not() {
     let (mut hans, _) = server.login("hans").await;
     for _ in 0..5 {
         advance(Duration::from_secs(40)).await;
-        assert!(!may_see(&mut hans, "nobody").await);
+        assert_eq!(invite(&mut hans, "nobody").await.outcome(), Outcome::InvalidUser);
     }
+    // What a client does by itself is none.
     let start = Instant::now();
     for port in 1..6 {
         advance(Duration::from_secs(10)).await;
         is_at(&mut hans, &[&format!("192.0.2.1:{port}")]).await;
+        assert!(!may_see(&mut hans, "nobody").await);
+        cancel(&mut hans, &Bytes::from_static(&[7; 16])).await;
     }
     assert_eq!(hans.closed().await, Some(Close::Idle));
     assert_eq!(start.elapsed(), Duration::from_secs(60));

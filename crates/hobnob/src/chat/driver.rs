@@ -59,6 +59,8 @@ pub(super) struct Driver<'a> {
 enum Phase {
     /// Lines are read.
     Reading,
+    /// What was typed has yet to be judged. The session sees that it does not take for ever.
+    Waiting,
     /// Peers are told good-bye, until then at the latest.
     Parting(Instant),
     /// Logging out: only events count.
@@ -233,7 +235,7 @@ impl<'a> Driver<'a> {
         } else {
             self.ahead.push(input);
         }
-        if !effects.iter().any(|effect| matches!(effect, Effect::Ask(_) | Effect::LogOut)) {
+        if !effects.iter().any(|effect| matches!(effect, Effect::Ask(_) | Effect::Wait | Effect::LogOut)) {
             self.face.commands()?;
         }
         Ok(effects)
@@ -265,6 +267,10 @@ impl<'a> Driver<'a> {
                 let path = link.and_then(|link| self.peers.path(link));
                 self.face.print(&text::private::path(path.as_ref()))?;
             }
+            Effect::Wait => {
+                self.face.rest();
+                self.phase = Phase::Waiting;
+            }
             Effect::LogOut => {
                 self.face.rest();
                 self.phase = Phase::Parting(Instant::now() + FAREWELL_MAX);
@@ -289,7 +295,7 @@ impl<'a> Driver<'a> {
             Effect::Left => self.left = true,
             Effect::Exit(code) => {
                 self.exit = Some(code);
-                if self.phase == Phase::Reading {
+                if matches!(self.phase, Phase::Reading | Phase::Waiting) {
                     self.face.rest();
                     self.phase = Phase::Parting(Instant::now() + FAREWELL_MAX);
                 }

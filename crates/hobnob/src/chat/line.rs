@@ -1,5 +1,7 @@
 //! A session in line mode: what lines and events lead to. Pure; `driver.rs` carries out the effects. What belongs to
-//! private talk is in `private.rs`.
+//! private talk is in `private.rs`, the end in `leaving.rs`.
+
+mod leaving;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -8,14 +10,15 @@ use hobnob_peer::{
     network::Link,
     talk::{self, Talks},
 };
-use hobnob_protocol::v1::{self, Stream};
+use hobnob_protocol::v1::{self, Stream, peer_event::Event::Asked};
 
 use super::{
     command::{self, Typed, Wrong},
     face::Input,
-    private::{Pending as Asked, Private},
+    private::{Pending as Question, Private},
     text,
 };
+use leaving::Leaving;
 
 /// Something to do, in order.
 #[derive(Clone, PartialEq)]
@@ -44,6 +47,8 @@ pub(crate) enum Effect {
     Active,
     /// Keep the keys of others.
     SaveKeys(String),
+    /// Read no more lines; `LogOut` follows when what was typed is judged.
+    Wait,
     /// Read no more lines; log out as soon as peers have been told, see `Left`.
     LogOut,
     /// Everything is said to peers.
@@ -56,6 +61,8 @@ pub(crate) enum Effect {
 enum Pending {
     /// What the server's answer says.
     Judged,
+    /// The same; until then this user, as typed, may be blocked.
+    Block(String),
     /// This.
     Lines(String),
     /// Names, or that there are none.
@@ -63,7 +70,7 @@ enum Pending {
     /// Whether the password was changed.
     Passwd,
     /// Something of private talk, which takes the answer and prints what it likes.
-    Private(Asked),
+    Private(Question),
 }
 
 /// Where `passwd` is.
@@ -87,13 +94,14 @@ pub(crate) struct Session {
     /// talk asks is bounded there.
     pending: VecDeque<Pending>,
     passwd: Passwd,
+    leaving: Option<Leaving>,
     pub(super) private: Private,
 }
 
 impl Session {
     /// A session that has just begun.
     pub(crate) fn new(talks: Talks) -> Self {
-        Self { pending: VecDeque::new(), passwd: Passwd::Idle, private: Private::new(talks) }
+        Self { pending: VecDeque::new(), passwd: Passwd::Idle, leaving: None, private: Private::new(talks) }
     }
 
     /// A line was typed.
@@ -130,7 +138,7 @@ impl Session {
         match typed {
             Typed::Message { to, text } => self.submit(Command::Message { to, text }, Pending::Judged),
             Typed::Broadcast { text } => self.submit(Command::Broadcast { text }, Pending::Judged),
-            Typed::Block(user) => self.submit(Command::Block(user), Pending::Judged),
+            Typed::Block(user) => self.submit(Command::Block(user.clone()), Pending::Block(user)),
             Typed::Unblock(user) => self.submit(Command::Unblock(user), Pending::Judged),
             Typed::WhoElse => self.submit(Command::WhoElse, Pending::Names(text::NO_ONE_ELSE.to_owned())),
             Typed::WhoElseSince { seconds, typed } => {
@@ -149,12 +157,6 @@ impl Session {
         }
     }
 
-    fn log_out(&mut self, now: Duration) -> Vec<Effect> {
-        let mut effects = vec![Effect::LogOut];
-        effects.extend(self.talk(talk::Input::Leave, now));
-        effects
-    }
-
     /// Mistakes take their turn among the answers, too.
     fn wrong(&mut self, wrong: Wrong) -> Vec<Effect> {
         self.local(wrong.text(), false)
@@ -170,13 +172,13 @@ impl Session {
     }
 
     /// The same for private talk.
-    pub(super) fn submit_asked(&mut self, command: Command, asked: Asked) -> Effect {
+    pub(super) fn submit_asked(&mut self, command: Command, asked: Question) -> Effect {
         self.pending.push_back(Pending::Private(asked));
         Effect::Submit(command)
     }
 
     /// What private talk has asked and was not answered, if it is still of interest.
-    pub(super) fn asked(&mut self) -> impl Iterator<Item = &mut Asked> {
+    pub(super) fn asked(&mut self) -> impl Iterator<Item = &mut Question> {
         self.pending.iter_mut().filter_map(|pending| match pending {
             Pending::Private(asked) => Some(asked),
             _ => None,
@@ -191,7 +193,11 @@ impl Session {
     /// Something came from the client.
     pub(crate) fn event(&mut self, event: Event, now: Duration) -> Vec<Effect> {
         match event {
-            Event::Answer { ticket: Some(_), command, answer } => self.answer(&command, answer, now),
+            Event::Answer { ticket: Some(_), command, answer } => {
+                let mut effects = self.answer(&command, answer, now);
+                effects.extend(self.one_judged(now));
+                effects
+            }
             // Left over by an earlier process.
             Event::Answer { ticket: None, command, answer } => self.judge(&command, &answer, now),
             Event::Message(message) => vec![
@@ -203,6 +209,8 @@ impl Session {
                 let line = text::presence(&user, online);
                 vec![Effect::Know(user), Effect::Print(line)]
             }
+            // Nobody could answer any more.
+            Event::Peer(v1::PeerEvent { event: Some(Asked(_)) }) if self.is_leaving() => Vec::new(),
             Event::Peer(event) => self.talk(talk::Input::Server(event), now),
             Event::Disconnected => self.server(false, text::DISCONNECTED, now),
             Event::Reconnected => self.server(true, text::RECONNECTED, now),
@@ -215,6 +223,7 @@ impl Session {
     fn server(&mut self, up: bool, line: &str, now: Duration) -> Vec<Effect> {
         let mut effects = print(line.to_owned());
         effects.extend(self.server_is(up, now));
+        effects.extend(self.wait_no_more(now));
         effects
     }
 
@@ -224,7 +233,7 @@ impl Session {
         let (lines, code) = text::end(end);
         let mut effects = print(lines);
         match end {
-            End::TimedOut => effects.extend(self.talk(talk::Input::Leave, now)),
+            End::TimedOut => effects.extend(self.part(now)),
             _ => effects.push(Effect::Left),
         }
         effects.push(Effect::Exit(code));

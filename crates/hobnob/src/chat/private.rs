@@ -57,12 +57,14 @@ impl Private {
 impl Session {
     /// When to come back for [`tick`](Self::tick), if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.private.talks.deadline()
+        [self.private.talks.deadline(), self.leaving_until()].into_iter().flatten().min()
     }
 
     /// The deadline has passed.
     pub(crate) fn tick(&mut self, now: Duration) -> Vec<Effect> {
-        self.talk(Input::Tick, now)
+        let mut effects = self.talk(Input::Tick, now);
+        effects.extend(self.wait_no_more(now));
+        effects
     }
 
     /// So many private messages are on their way that nothing more should be typed for now.
@@ -81,6 +83,11 @@ impl Session {
         };
         effects.extend(self.talk(Input::Link(event), now));
         effects
+    }
+
+    /// The connection to the server is lost.
+    pub(super) fn is_away(&self) -> bool {
+        self.private.away
     }
 
     /// Something happened to private talk.

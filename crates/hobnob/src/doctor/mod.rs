@@ -54,7 +54,7 @@ pub(crate) async fn run(settings: ChatSettings) -> Result<u8> {
 }
 
 fn tell((mark, line): &(Mark, String)) -> io::Result<()> {
-    output::write(&format!("{mark}{}\n", hobnob_protocol::text::visible(line)))
+    output::write(&format!("{mark}{}\n", crate::chat::text::one_line(line)))
 }
 
 /// Makes a connection; where to.

@@ -34,7 +34,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ruling::Prove => {
                 let _ = incoming.retry();
             }
-            Ruling::Refuse => incoming.refuse(),
+            // An answer would say that this user is there, to whoever has once learned the key or the address.
+            Ruling::Refuse => incoming.ignore(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use hobnob_protocol::limits::TALK_UNACKED_MAX;
 use iroh::endpoint::Connection;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +41,8 @@ struct Talk {
     key: [u8; 32],
     link: Option<Link>,
     dial: Option<Dial>,
+    /// One permit: whose attempt exchanges greetings.
+    turn: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -66,8 +69,10 @@ pub(super) struct Attempt {
     /// With this key.
     pub(super) key: [u8; 32],
     number: u64,
-    /// The attempt is not wanted any more.
+    /// The attempt is not wanted any more, unless it has come so far as to greet.
     pub(super) cut: CancellationToken,
+    /// To exchange greetings.
+    pub(super) turn: Arc<Semaphore>,
 }
 
 /// What the task of a new link works with.
@@ -115,15 +120,22 @@ impl Board {
         if self.talks.get(&invite).is_some_and(|talk| talk.key != key) {
             self.forget(&invite);
         }
-        self.talks.entry(invite).or_insert(Talk { key, link: None, dial: None });
+        self.talks.entry(invite).or_insert_with(|| Talk {
+            key,
+            link: None,
+            dial: None,
+            turn: Arc::new(Semaphore::new(1)),
+        });
     }
 
     /// A link is to be made; an earlier attempt for the same talk ends.
     pub(super) fn attempt(&mut self, invite: Bytes, key: [u8; 32]) -> Attempt {
         self.expect(invite.clone(), key);
         self.named += 1;
-        let attempt = Attempt { invite, key, number: self.named, cut: CancellationToken::new() };
+        let turn = Arc::new(Semaphore::new(1));
+        let mut attempt = Attempt { invite, key, number: self.named, cut: CancellationToken::new(), turn };
         if let Some(talk) = self.talks.get_mut(&attempt.invite) {
+            attempt.turn = Arc::clone(&talk.turn);
             let dial = Dial { number: attempt.number, cut: attempt.cut.clone() };
             if let Some(earlier) = talk.dial.replace(dial) {
                 earlier.cut.cancel();
@@ -155,8 +167,11 @@ impl Board {
             Origin::Dialled(attempt) => (&attempt.invite, &attempt.key),
         };
         let talk = self.talks.get_mut(invite).filter(|talk| talk.key == *key)?;
-        if let Origin::Dialled(attempt) = origin {
-            talk.dial.take_if(|dial| dial.number == attempt.number)?;
+        // An attempt whose place another has taken while it greeted is as good.
+        if let Origin::Dialled(_) = origin
+            && let Some(dial) = talk.dial.take()
+        {
+            dial.cut.cancel();
         }
         self.named += 1;
         let link = Link(self.named);

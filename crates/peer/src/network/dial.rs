@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hobnob_protocol::limits::CONTACT_ADDRESSES_MAX;
 use hobnob_protocol::v1::{self, talk_frame::Body};
@@ -16,37 +17,49 @@ use super::frame::{self, HELLO_BYTES_MAX};
 use super::link::Channel;
 use super::{Shared, endpoint};
 
-/// Tries, and tells how it went, as long as the attempt is wanted.
-pub(super) async fn run(shared: Arc<Shared>, attempt: Attempt, contact: v1::Contact) {
-    let cut = attempt.cut.clone();
-    cut.run_until_cancelled(carry_through(&shared, &attempt, &contact)).await;
-}
+/// Longest exchange of greetings on a connection that is there.
+const GREETING_MAX: Duration = Duration::from_secs(3);
 
-async fn carry_through(shared: &Arc<Shared>, attempt: &Attempt, contact: &v1::Contact) {
-    let made = timeout(shared.tuning.dial, connect(shared, attempt, contact)).await.ok().flatten();
-    if let Some(channel) = made
-        && channel.raise(shared, &Origin::Dialled(attempt)).await
+/// Tries, and tells how it went, as long as the attempt is wanted. Greetings of one talk are exchanged one after the
+/// other, and each to its end: once the other is greeted it may have a link, and would take its end for that of the talk.
+pub(super) async fn run(shared: Arc<Shared>, attempt: Attempt, contact: v1::Contact) {
+    let reach = async {
+        let reached = timeout(shared.tuning.dial, reach(&shared, &attempt, &contact)).await.ok().flatten()?;
+        let turn = Arc::clone(&attempt.turn).acquire_owned().await.ok()?;
+        Some((reached, turn))
+    };
+    let Some(reached) = attempt.cut.run_until_cancelled(reach).await else { return };
+    if attempt.cut.is_cancelled() {
+        return;
+    }
+    if let Some((channel, _turn)) = reached
+        && let Ok(Some(channel)) = timeout(GREETING_MAX, greet(channel, &attempt)).await
+        && channel.raise(&shared, &Origin::Dialled(&attempt)).await
     {
         return;
     }
     if let Some(permit) = shared.permit().await {
-        shared.board.lock().failed(attempt, permit);
+        shared.board.lock().failed(&attempt, permit);
     }
 }
 
-async fn connect(shared: &Shared, attempt: &Attempt, contact: &v1::Contact) -> Option<Channel> {
+async fn reach(shared: &Shared, attempt: &Attempt, contact: &v1::Contact) -> Option<Channel> {
     let to = whereabouts(shared, &attempt.key, contact)?;
     let options = ConnectOptions::new().with_transport_config(endpoint::transport(&shared.tuning, 0));
     let connecting = shared.endpoint.connect_with_opts(to, endpoint::ALPN, options).await;
     let connecting =
         connecting.inspect_err(|error| tracing::debug!(%error, "a dial came to nothing")).ok()?;
     let connection = connecting.await.inspect_err(|error| tracing::debug!(%error, "a dial failed")).ok()?;
-    let (mut send, mut recv) = connection.open_bi().await.ok()?;
-    say_hello(&mut send, &attempt.invite).await?;
-    match frame::read(&mut recv, HELLO_BYTES_MAX).await {
-        Ok(Body::Hello(hello)) if hello.invite == attempt.invite => Some(Channel { connection, send, recv }),
+    let (send, recv) = connection.open_bi().await.ok()?;
+    Some(Channel { connection, send, recv })
+}
+
+async fn greet(mut channel: Channel, attempt: &Attempt) -> Option<Channel> {
+    say_hello(&mut channel.send, &attempt.invite).await?;
+    match frame::read(&mut channel.recv, HELLO_BYTES_MAX).await {
+        Ok(Body::Hello(hello)) if hello.invite == attempt.invite => Some(channel),
         _ => {
-            connection.close(REFUSED, b"");
+            channel.connection.close(REFUSED, b"");
             None
         }
     }

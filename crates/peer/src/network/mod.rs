@@ -99,7 +99,7 @@ pub enum LinkEvent {
     Relay(bool),
     /// Where this client is now: for the server to know.
     Contact(v1::Contact),
-    /// The relay refuses or cannot be reached for a while, in words for a person; told once.
+    /// The relay refuses or cannot be reached for a while, in words for a person; told once each time.
     NoRelay(String),
 }
 

@@ -81,6 +81,8 @@ struct Told {
     missing_until: Option<Instant>,
     relay_return: std::time::Duration,
     given_up: bool,
+    /// It was there before: a denial then means that this client's session is not back yet.
+    was_up: bool,
 }
 
 impl Told {
@@ -95,6 +97,7 @@ impl Told {
             missing_until: shared.relay.as_ref().map(|_| now + shared.tuning.relay_wait),
             relay_return: shared.tuning.relay_return,
             given_up: shared.relay.is_none(),
+            was_up: false,
         }
     }
 
@@ -103,9 +106,13 @@ impl Told {
         let mut events = Vec::new();
         if up != self.relay {
             self.relay = up;
+            if up {
+                (self.was_up, self.given_up) = (true, false);
+            }
             self.missing_until = (!up && !self.given_up).then_some(now + self.relay_return);
             events.push(LinkEvent::Relay(up));
         }
+        let denied = denied && !self.was_up;
         if !self.given_up && !up && (denied || self.missing_until.is_some_and(|until| until <= now)) {
             self.given_up = true;
             self.missing_until = None;
@@ -151,6 +158,7 @@ mod tests {
             missing_until: relay.then_some(now + Duration::from_secs(10)),
             relay_return: Duration::from_secs(60),
             given_up: !relay,
+            was_up: false,
         };
         (told, now)
     }
@@ -188,7 +196,11 @@ mod tests {
         let later = told.deadline().unwrap();
         assert!(matches!(told.look(false, false, nothing.clone(), later)[..], [LinkEvent::NoRelay(_)]));
         assert_eq!(told.look(true, false, nothing.clone(), later), [LinkEvent::Relay(true)]);
+        // A denial after that is no more than an absence, and told when it lasts.
         assert_eq!(told.look(false, true, nothing.clone(), later), [LinkEvent::Relay(false)]);
+        let again = told.deadline().unwrap();
+        assert_eq!(again, later + Duration::from_secs(60));
+        assert!(matches!(told.look(false, true, nothing.clone(), again)[..], [LinkEvent::NoRelay(_)]));
         assert_eq!(told.deadline(), None);
     }
 

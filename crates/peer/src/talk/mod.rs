@@ -172,13 +172,8 @@ impl Talks {
             Input::Path(user) => self.path(&user),
             _ => return,
         }
-        // What asks something of the server is a sign of life by itself.
-        let asks = |effect: &Effect| {
-            matches!(
-                effect,
-                Effect::Invite(_) | Effect::Answer { .. } | Effect::Cancel(_) | Effect::MaySee(_)
-            )
-        };
+        // These two are a sign of life by themselves.
+        let asks = |effect: &Effect| matches!(effect, Effect::Invite(_) | Effect::Answer { .. });
         if !self.effects[before..].iter().any(asks) {
             self.show_life();
         }

@@ -46,12 +46,15 @@ fn change<R>(node: &Node, present: &Present<'_>, act: impl FnOnce(&mut Invites) 
     result
 }
 
-/// The frame that says it; `None`: nothing is to be heard of whoever asks any more.
+/// The frame that says it; `None`: it is not to be heard, because one of the two blocks the other.
 fn encoded(present: &Present<'_>, tell: Tell) -> Option<Bytes> {
     let (To::Session(to, _) | To::Account(to) | To::Others(to, _)) = tell.to;
     let blocks = present.blocks(to, tell.about);
     let event = match tell.event.event? {
         Event::Asked(_) if blocks => return None,
+        // To the one who was asked.
+        Event::Ended(_) if blocks && !matches!(tell.to, To::Session(..)) => return None,
+        Event::Contact(_) if blocks || present.blocks(tell.about, to) => return None,
         Event::Introduced(mut introduced) => {
             introduced.you_block = blocks;
             Event::Introduced(introduced)

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
-use iroh_relay::{ExportKeyingMaterial, MAX_PACKET_SIZE, server::ConnectionId};
+use iroh_relay::{ExportKeyingMaterial, MAX_PACKET_SIZE, protos::common::FrameType, server::ConnectionId};
 use n0_error::{AnyError, anyerr};
 use tokio::{
     net::TcpStream,
@@ -25,6 +25,9 @@ use tokio_util::either::Either;
 
 use super::user::User;
 use crate::web::Io;
+
+/// The relay's frame by which a client learns that another is gone. Clients do without: a link that is silent is lost.
+const ENDPOINT_GONE: u8 = FrameType::EndpointGone as u8;
 
 /// The largest message: a packet with its type.
 const MESSAGE_BYTES_MAX: usize = MAX_PACKET_SIZE + 64;
@@ -158,6 +161,10 @@ impl Sink<Bytes> for RelaySocket {
     }
 
     fn start_send(mut self: Pin<&mut Self>, bytes: Bytes) -> Result<(), AnyError> {
+        // Who has sent something to a client would be told when it leaves, also if it blocks them.
+        if bytes.first() == Some(&ENDPOINT_GONE) {
+            return Ok(());
+        }
         if let Some(meter) = &self.meter {
             meter.user.count_sent(bytes.len());
         }

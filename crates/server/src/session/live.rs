@@ -205,8 +205,9 @@ impl<L: Link> Live<L> {
                 Some(close)
             }
             Stop::Over(ended, close) => {
+                // The client learns of it only now, and has yet to say good-bye to those it talks to over the relay:
+                // its right to do that lasts for the grace.
                 self.end(ended).await;
-                self.leave_relay();
                 Some(close)
             }
         }

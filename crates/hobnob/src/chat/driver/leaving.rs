@@ -6,7 +6,7 @@ use hobnob_peer::network::LinkEvent;
 use hobnob_protocol::v1::talk_frame::Body;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Driver, Effect, Input, Phase};
+use super::{Driver, Effect, Phase};
 
 /// How long a logout may take when nobody reads what is printed.
 const LEAVING_MAX: Duration = Duration::from_secs(8);
@@ -58,7 +58,7 @@ impl Driver<'_> {
     /// Says good-bye to peers, and prints nothing.
     async fn part(&mut self) {
         let until = Instant::now() + FAREWELL_MAX;
-        let mut effects = self.session.typed(Input::End, self.now());
+        let mut effects = self.session.leave(self.now());
         while !self.left && Instant::now() < until {
             for effect in effects {
                 // A message that is not shown is not noted.

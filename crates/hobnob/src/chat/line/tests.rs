@@ -66,6 +66,7 @@ impl World {
                 Effect::Active => "[active]".to_owned(),
                 Effect::SaveKeys(keys) => format!("[keep {}]", keys.lines().count()),
                 Effect::Left => "[left]".to_owned(),
+                Effect::Wait => "[wait]".to_owned(),
                 Effect::LogOut => "[log out]".to_owned(),
                 Effect::Exit(code) => format!("[exit {code}]"),
             })

@@ -288,6 +288,52 @@ fn who_is_blocked_is_not_told_why() {
 }
 
 #[test]
+fn a_block_that_is_not_judged_is_waited_for() {
+    let accepted = |outcome| Answer::Submitted { outcome, user: "Luke".to_owned() };
+    for (outcome, said, reason) in [
+        (Outcome::Accepted, "Luke is blocked\n", v1::talk_bye::Reason::Ended),
+        (Outcome::InvalidUser, "Error. Invalid user\n", v1::talk_bye::Reason::Left),
+    ] {
+        let mut world = World::default();
+        world.talks_to_luke();
+        world.typed("whoelse");
+        world.typed("block LUKE");
+        assert_eq!(world.typed("logout"), "[wait]");
+        assert_eq!(world.event(asked(3, "Han")), "", "nobody could answer");
+        assert_eq!(world.answer(Answer::Names(vec!["x".to_owned()])), "x\n");
+        assert_eq!(bye(&world), None, "before the block is judged");
+        assert_eq!(world.answer(accepted(outcome)), format!("{said}[log out][left]"));
+        assert_eq!(bye(&world), Some(reason));
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_holds_nobody_and_counts() {
+    let goes = |world: &mut World, event: &str| match event {
+        "lost" => world.event(Event::Disconnected),
+        "time" => world.waits(),
+        _ => world.event(Event::Ended(End::TimedOut)),
+    };
+    for (event, leaves) in
+        [("lost", "[log out][left]"), ("time", "[log out][left]"), ("over", "[left][exit 0]")]
+    {
+        let mut world = World::default();
+        world.talks_to_luke();
+        world.typed("block luke");
+        assert_eq!(world.typed("logout"), "[wait]");
+        let told = goes(&mut world, event);
+        assert!(told.ends_with(leaves), "{event}: {told}");
+        assert_eq!(bye(&world), Some(v1::talk_bye::Reason::Ended), "{event}");
+    }
+    let mut world = World::default();
+    world.talks_to_luke();
+    world.event(Event::Disconnected);
+    world.typed("block luke");
+    assert_eq!(world.typed("logout"), "[log out][left]", "it is away already");
+    assert_eq!(bye(&world), Some(v1::talk_bye::Reason::Ended));
+}
+
+#[test]
 fn the_network_tells_where_this_client_is_and_what_is_wrong() {
     let mut world = World::default();
     let contact = Contact { addresses: vec!["127.0.0.1:1".to_owned()], relay: false, tcp: Vec::new() };
