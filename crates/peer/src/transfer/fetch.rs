@@ -313,8 +313,7 @@ async fn write_pieces<G: Tell<Got>>(
         let Some(mut writing) = begins.or(going.take()) else { return Err(lost_step()) };
         step.spawn_blocking(move || {
             writing.write(&block[..len])?;
-            let stepped =
-                if ends { Stepped::Whole(writing.finish()?) } else { Stepped::Goes(writing) };
+            let stepped = if ends { Stepped::Whole(writing.finish()?) } else { Stepped::Goes(writing) };
             Ok::<_, io::Error>((stepped, block))
         });
         let (stepped, block) = match step.join_next().await {

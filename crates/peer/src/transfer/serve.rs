@@ -191,7 +191,11 @@ enum Out {
     /// Raw bytes of a manifest.
     Raw(Bytes),
     /// So many bytes of a chunk; `ends`: it was the last of this chunk.
-    Block { block: Vec<u8>, len: usize, ends: Option<u32> },
+    Block {
+        block: Vec<u8>,
+        len: usize,
+        ends: Option<u32>,
+    },
     /// A chunk is done with without a byte.
     Skipped(u32),
     /// Nothing follows.
