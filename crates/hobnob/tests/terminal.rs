@@ -81,6 +81,9 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}: {:#?}", self.socket, self.screen());
+        }
         // It may be gone already.
         let _ = Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output();
     }

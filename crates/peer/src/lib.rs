@@ -6,7 +6,9 @@
 //! it: one QUIC endpoint with the device's key, and its links. [`keys`] remembers whose key is whose.
 
 pub mod file;
+pub mod files;
 pub mod keys;
 pub mod network;
+pub mod swarm;
 pub mod talk;
 pub mod transfer;

@@ -41,7 +41,7 @@ fn texts_of_the_corpus() {
 #[test]
 #[ignore = "writes the seeds of the corpora"]
 fn write_seeds() {
-    for (name, body) in client_bodies() {
+    for (name, body) in client_bodies().into_iter().chain(requests_for_files()) {
         let frame = v1::ClientFrame { id: 7, body: Some(body) };
         fs::write(corpus("frame").join(name), encode(&frame)).unwrap();
     }
@@ -110,6 +110,58 @@ fn client_bodies() -> Vec<(&'static str, client_frame::Body)> {
         ("cancel_invite", Body::CancelInvite(v1::CancelInvite { invite: vec![8; 16].into() })),
         ("may_see", Body::MaySee(v1::MaySee { user: "yoda".into() })),
         ("contact", Body::Contact(contact())),
+    ]
+}
+
+fn content() -> Option<v1::Content> {
+    Some(v1::Content { id: vec![10; 32].into(), size: 5 << 20 })
+}
+
+fn folder() -> Option<v1::Folder> {
+    Some(v1::Folder { bytes: 1 << 33, files: 300 })
+}
+
+fn requests_for_files() -> Vec<(&'static str, client_frame::Body)> {
+    use client_frame::Body;
+    let (content, chunks) = (content(), bytes::Bytes::from_static(&[0xff, 0x0f]));
+    let hold = v1::Hold {
+        content: content.clone(),
+        name: "Übung.pdf".into(),
+        complete: true,
+        chunks: chunks.clone(),
+        folder: folder(),
+    };
+    vec![
+        ("hold", Body::Hold(hold)),
+        ("hold_more", Body::HoldMore(v1::HoldMore { content: content.clone(), chunks })),
+        ("release", Body::Release(v1::Release { content: content.clone() })),
+        ("list_files", Body::ListFiles(v1::ListFiles { pattern: "*.p?f".into() })),
+        ("find_file", Body::FindFile(v1::FindFile { meant: "0a0a0a".into() })),
+        (
+            "find_holders",
+            Body::FindHolders(v1::FindHolders { name: "Übung.pdf".into(), chunks: vec![0, 300] }),
+        ),
+        ("find_sources", Body::FindSources(v1::FindSources { content })),
+    ]
+}
+
+fn answers_about_files() -> Vec<(&'static str, reply::Body)> {
+    let entry =
+        v1::FileEntry { content: content(), name: "Übung.pdf".into(), sources: 300, folder: folder() };
+    let source = v1::Source {
+        user: "Yoda".into(),
+        key: vec![9; 32].into(),
+        complete: true,
+        chunks: vec![0xff, 0x0f].into(),
+        addresses: contact().addresses,
+        relay: true,
+        tcp: contact().tcp,
+    };
+    let sources =
+        v1::Sources { sources: vec![source], ticket: vec![11; 120].into(), signature: vec![12; 64].into() };
+    vec![
+        ("files", reply::Body::Files(v1::Files { files: vec![entry], more: true })),
+        ("sources", reply::Body::Sources(sources)),
     ]
 }
 
@@ -217,7 +269,8 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
         ("invited", reply(Answer::Invited(invited))),
         ("sight", reply(Answer::Sight(v1::Sight { may: true }))),
     ];
-    told.into_iter().chain(peer_events().into_iter().map(peer)).collect()
+    let about_files = answers_about_files().into_iter().map(|(name, body)| (name, reply(body)));
+    told.into_iter().chain(peer_events().into_iter().map(peer)).chain(about_files).collect()
 }
 
 const TEXTS: [(&str, &str); 16] = [

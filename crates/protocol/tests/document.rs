@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hobnob_protocol::close::Close;
 use hobnob_protocol::codec::encode;
 use hobnob_protocol::v1::{self, client_frame, reply, server_frame};
-use hobnob_protocol::{device_challenge, limits};
+use hobnob_protocol::{TICKET_DOMAIN, device_challenge, limits};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
@@ -59,6 +59,12 @@ fn limits_of_both_sides() {
         ("silence after which a link between peers is lost", seconds(limits::LINK_SILENCE_MAX)),
         ("an interrupted talk goes on within", seconds(limits::TALK_RETURN_MAX)),
         ("unacknowledged texts of one talk", limits::TALK_UNACKED_MAX.to_string()),
+        ("name of a file", format!("{} bytes", limits::FILE_NAME_BYTES_MAX)),
+        ("chunks of a file", limits::FILE_CHUNKS_MAX.to_string()),
+        ("smallest chunk", format!("{} bytes", limits::FILE_CHUNK_BYTES_MIN)),
+        ("files that one session holds", limits::FILES_HELD_MAX.to_string()),
+        ("sources in an answer", limits::SOURCES_MAX.to_string()),
+        ("a ticket is good for", format!("{} h", limits::TICKET_LIFETIME.as_secs() / 3600)),
     ] {
         let row = format!("| {limit} | {value} |");
         assert!(DOCUMENT.contains(&row), "{row}");
@@ -91,6 +97,15 @@ fn everything_about_private_talk_is_explained() {
     // Here zero is a reason, and the one to take an unknown one for.
     let byes = (0..100).filter_map(|n| Some(v1::talk_bye::Reason::try_from(n).ok()?.as_str_name()));
     assert_eq!(names_in_table("`TalkBye.reason`"), byes.collect::<Vec<_>>());
+}
+
+#[test]
+fn everything_about_files_is_explained() {
+    let whys = (1..100).filter_map(|n| Some(v1::file_refused::Why::try_from(n).ok()?.as_str_name()));
+    assert_eq!(names_in_table("`FileRefused.why`"), whys.collect::<Vec<_>>());
+    assert_eq!(limits::FILE_BYTES_MAX, 1 << 62);
+    let domain = str::from_utf8(TICKET_DOMAIN.strip_suffix(b"\0").unwrap()).unwrap();
+    assert!(DOCUMENT.contains(&format!("\n\"{domain}\" 0x00\nticket\n")), "{domain}");
 }
 
 #[test]

@@ -81,7 +81,58 @@ fn private() -> impl Strategy<Value = client_frame::Body> {
     ]
 }
 
-/// What the server says of it.
+fn content() -> impl Strategy<Value = Option<v1::Content>> {
+    let content = (bytes(40), any::<u64>()).prop_map(|(id, size)| v1::Content { id, size });
+    proptest::option::of(content)
+}
+
+fn folder() -> impl Strategy<Value = Option<v1::Folder>> {
+    proptest::option::of(any::<(u64, u32)>().prop_map(|(bytes, files)| v1::Folder { bytes, files }))
+}
+
+/// What is said of files to the server.
+fn file() -> impl Strategy<Value = client_frame::Body> {
+    use client_frame::Body;
+    let hold = (content(), any::<String>(), any::<bool>(), bytes(20), folder());
+    prop_oneof![
+        hold.prop_map(|(content, name, complete, chunks, folder)| Body::Hold(v1::Hold {
+            content,
+            name,
+            complete,
+            chunks,
+            folder
+        })),
+        (content(), bytes(20)).prop_map(|(content, chunks)| Body::HoldMore(v1::HoldMore { content, chunks })),
+        content().prop_map(|content| Body::Release(v1::Release { content })),
+        any::<String>().prop_map(|pattern| Body::ListFiles(v1::ListFiles { pattern })),
+        any::<String>().prop_map(|meant| Body::FindFile(v1::FindFile { meant })),
+        (any::<String>(), any::<Vec<u32>>())
+            .prop_map(|(name, chunks)| Body::FindHolders(v1::FindHolders { name, chunks })),
+        content().prop_map(|content| Body::FindSources(v1::FindSources { content })),
+    ]
+}
+
+/// What the server answers to it.
+fn about_files() -> impl Strategy<Value = reply::Body> {
+    let entry = (content(), any::<String>(), any::<u32>(), folder())
+        .prop_map(|(content, name, sources, folder)| v1::FileEntry { content, name, sources, folder });
+    let files = (proptest::collection::vec(entry, 0..4), any::<bool>());
+    let source = (any::<String>(), bytes(40), any::<bool>(), bytes(20), contact()).prop_map(
+        |(user, key, complete, chunks, contact)| {
+            let v1::Contact { addresses, relay, tcp } = contact;
+            v1::Source { user, key, complete, chunks, addresses, relay, tcp }
+        },
+    );
+    let sources = (proptest::collection::vec(source, 0..4), bytes(200), bytes(70));
+    prop_oneof![
+        files.prop_map(|(files, more)| reply::Body::Files(v1::Files { files, more })),
+        sources.prop_map(|(sources, ticket, signature)| {
+            reply::Body::Sources(v1::Sources { sources, ticket, signature })
+        }),
+    ]
+}
+
+/// What the server says of private talk.
 fn peer_event() -> impl Strategy<Value = v1::PeerEvent> {
     use peer_event::Event;
     let contact = || proptest::option::of(contact());
@@ -115,6 +166,7 @@ fn client_frame() -> impl Strategy<Value = v1::ClientFrame> {
             )),
             submission().prop_map(Body::Submit),
             private(),
+            file(),
             (any::<i32>(), any::<u64>()).prop_map(|(stream, after)| Body::Fetch(v1::Fetch { stream, after })),
             any::<u64>().prop_map(|seconds| Body::WhoElseSince(v1::WhoElseSince { seconds })),
             any::<[u64; 2]>()
@@ -138,6 +190,7 @@ fn server_frame() -> impl Strategy<Value = v1::ServerFrame> {
             reply::Body::Invited(v1::Invited { outcome, user, invite })
         }),
         any::<bool>().prop_map(|may| reply::Body::Sight(v1::Sight { may })),
+        about_files(),
         (any::<String>(), bytes(40), any::<[u64; 4]>()).prop_map(|(name, token, numbers)| {
             let [inbox, broadcast, inbox_head, outbox_last] = numbers;
             let limits = Some(v1::Limits::default());

@@ -1,5 +1,5 @@
-//! Tickets: the server's word, to the sources of a file, that it has introduced somebody to them. They can be checked
-//! while the server is away.
+//! Tickets: the server's word, to the sources of a file, that it has introduced somebody to them. They can be
+//! checked while the server is away.
 
 use std::{fmt, fs, io, path::Path};
 
@@ -17,8 +17,8 @@ use crate::{
 /// The key's file in the data folder: its seed, 32 bytes.
 const FILE: &str = "ticket-key";
 
-/// The key that tickets are signed with. It is not the certificate's, which may be of a kind that peers do not know,
-/// and which changes more often.
+/// The key that tickets are signed with. It is not the certificate's, which may be of a kind that peers do
+/// not know, and which changes more often.
 pub struct TicketKey(Ed25519KeyPair);
 
 impl fmt::Debug for TicketKey {

@@ -18,6 +18,7 @@ mod pipe;
 mod run;
 mod shortcut;
 mod sim;
+pub mod swarm;
 mod talk;
 mod trace;
 mod watch;

@@ -222,7 +222,7 @@ impl Driver {
             Attempt::Resumed { link, opened, next_id } => {
                 self.line = Line::Up(Wire::new(link));
                 self.up_since = Some(Instant::now());
-                Input::Resumed { opened, next_id }
+                Input::Resumed { opened: *opened, next_id }
             }
             Attempt::Refused { reason, text } => Input::ResumeRefused { reason, text },
             Attempt::Failed(text) => Input::Failed(text),

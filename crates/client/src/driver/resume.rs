@@ -26,7 +26,7 @@ pub(crate) struct Resume {
 pub(super) enum Attempt {
     Resumed {
         link: BoxLink,
-        opened: v1::Opened,
+        opened: Box<v1::Opened>,
         next_id: u64,
     },
     Refused {
@@ -76,7 +76,7 @@ async fn attempt_now(
     });
     match greet::request(&mut greeted.link, &mut greeted.next_id, body).await {
         Ok(reply::Body::Opened(opened)) => {
-            Attempt::Resumed { link: greeted.link, opened, next_id: greeted.next_id }
+            Attempt::Resumed { link: greeted.link, opened: Box::new(opened), next_id: greeted.next_id }
         }
         Ok(reply::Body::LoginRefused(refused)) => {
             Attempt::Refused { reason: refused.reason(), text: refused.text }

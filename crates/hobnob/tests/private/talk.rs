@@ -122,6 +122,7 @@ fn both_see_the_same_safety_number_and_remember_it() {
     hans.sees("WARNING. The key of bob is not the one that you verified. Private messaging is refused");
     hans.sees("  Compare the number of verify bob by voice. If it is right, enter: verify bob ok");
     hans.asks("private bob hi", &["Error. Private messaging to bob not enabled"]);
+    bob.sees("hans stopped private messaging");
     hans.asks("verify bob ok", &["The key of bob is verified"]);
     connect(("hans", &hans), ("bob", &bob));
     both_hear_each_other(("hans", &hans), ("bob", &bob), "believed");

@@ -358,6 +358,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("--- a process has printed:\n{}", self.everything());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

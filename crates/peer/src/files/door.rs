@@ -14,7 +14,7 @@ use tokio::time::{Duration, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::event::Content;
-use super::limits::{SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX};
+use super::limits::{PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX};
 use super::note::Note;
 use super::{Common, ticket};
 use crate::network::{FileStream, FilesPort};
@@ -48,6 +48,8 @@ pub(super) struct Door {
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
+    /// Of these, who have shown no ticket yet.
+    pending: usize,
     keys: BTreeMap<[u8; 32], usize>,
     shakes: BTreeMap<IpAddr, usize>,
 }
@@ -61,14 +63,16 @@ impl Door {
     fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
         let mut counts = self.lock();
         let shakes = address.map_or(0, |address| counts.shakes.get(&address).copied().unwrap_or(0));
-        if !self.open.load(Ordering::Relaxed) || counts.all >= TAKERS_MAX || shakes >= SHAKES_OF_ADDRESS_MAX {
+        let full = counts.all >= TAKERS_MAX || counts.pending >= PENDING_MAX;
+        if full || !self.open.load(Ordering::Relaxed) || shakes >= SHAKES_OF_ADDRESS_MAX {
             return None;
         }
         counts.all += 1;
+        counts.pending += 1;
         if let Some(address) = address {
             *counts.shakes.entry(address).or_default() += 1;
         }
-        Some(Place { door: Arc::clone(self), address, key: None, stream: None })
+        Some(Place { door: Arc::clone(self), pending: true, address, key: None, stream: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -79,7 +83,8 @@ impl Door {
 /// A place of one who has come in, given back in the end.
 pub(super) struct Place {
     door: Arc<Door>,
-    /// While the handshake is under way.
+    /// It has shown no ticket yet.
+    pending: bool,
     address: Option<IpAddr>,
     key: Option<[u8; 32]>,
     /// The connection of the stream, if it is one of QUIC.
@@ -89,15 +94,20 @@ pub(super) struct Place {
 impl Place {
     /// It has proven its key. `false`: there are too many of this key.
     fn proven(&mut self, key: [u8; 32]) -> bool {
-        let address = self.address.take();
         let mut counts = self.door.lock();
-        if let Some(address) = address {
-            discount(&mut counts.shakes, address);
-        }
         let of_key = counts.keys.entry(key).or_default();
         *of_key += 1;
         self.key = Some(key);
         *of_key <= TAKERS_OF_KEY_MAX
+    }
+
+    /// It has shown a good ticket.
+    fn admitted(&mut self) {
+        let mut counts = self.door.lock();
+        counts.pending -= usize::from(std::mem::take(&mut self.pending));
+        if let Some(address) = self.address.take() {
+            discount(&mut counts.shakes, address);
+        }
     }
 
     /// Waits a little for what was said last to arrive.
@@ -112,6 +122,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.door.lock();
         counts.all -= 1;
+        counts.pending -= usize::from(self.pending);
         if let Some(address) = self.address {
             discount(&mut counts.shakes, address);
         }
@@ -191,10 +202,11 @@ pub(super) async fn attend(port: FilesPort, common: Arc<Common>, notes: mpsc::Se
 }
 
 /// What the caller wants, and by what right.
-async fn welcome(conn: Conn, key: [u8; 32], place: Place, common: &Common, notes: mpsc::Sender<Note>) {
+async fn welcome(conn: Conn, key: [u8; 32], mut place: Place, common: &Common, notes: mpsc::Sender<Note>) {
     let Ok((open, frames, io)) = serve::open(conn).await else { return };
     match ticket::check(&open, &common.ticket_key, &key, ticket::now_ms()) {
         Ok((content, user)) => {
+            place.admitted();
             let arrival = Arrival { content, user, key, frames, io, place };
             // Nobody listens when everything ends.
             let _ = notes.send(Note::Arrived(Box::new(arrival))).await;

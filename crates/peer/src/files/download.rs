@@ -229,6 +229,11 @@ impl Download {
         self.swarm.as_ref().map(|swarm| swarm.have().clone())
     }
 
+    /// Whether this chunk is here.
+    pub(super) fn has(&self, chunk: u32) -> bool {
+        self.swarm.as_ref().is_some_and(|swarm| swarm.have().contains(chunk))
+    }
+
     pub(super) fn swarm_event(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let now = now.saturating_duration_since(self.begun);
         self.swarm.as_mut().map_or(Vec::new(), |swarm| swarm.handle(event, now))
@@ -281,9 +286,9 @@ impl Download {
         let have = swarm.have();
         let all = u64::from(have.count()) * self.shape.chunk_bytes();
         let last = self.shape.last().filter(|last| have.contains(*last));
-        let short = last.and_then(|last| self.shape.range(last)).map_or(0, |last| {
-            self.shape.chunk_bytes() - (last.end - last.start)
-        });
+        let short = last
+            .and_then(|last| self.shape.range(last))
+            .map_or(0, |last| self.shape.chunk_bytes() - (last.end - last.start));
         all - short
     }
 

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use super::download::{Download, Phase, Purpose};
 use super::event::{Content, Entry, Event};
@@ -19,9 +19,6 @@ use crate::file::partial::{Finished, Opened, PartialError, Target};
 use crate::file::{Partial, Shape, name};
 use crate::swarm::Event as SwarmEvent;
 
-/// What was just stopped may be on the disk for a moment longer.
-const BUSY_MAX: Duration = Duration::from_secs(2);
-
 impl Manager {
     /// The person wants this.
     pub(super) fn download(&mut self, entry: Entry) {
@@ -30,7 +27,8 @@ impl Manager {
         if self.downloads.contains_key(&content) || self.folders.contains_key(&content) {
             return self.out(Event::AlreadyComing { name });
         }
-        let fails = |why: &str| Event::DownloadFailed { name: name.clone(), why: why.to_owned(), resumable: false };
+        let fails =
+            |why: &str| Event::DownloadFailed { name: name.clone(), why: why.to_owned(), resumable: false };
         let Ok(shape) = Shape::of(content.size) else { return self.out(fails("the file is too large")) };
         if folder.is_some() && content.size > LISTING_BYTES_MAX {
             return self.out(fails("the folder's list is too large"));
@@ -57,13 +55,10 @@ impl Manager {
         let journals = self.common.journals();
         self.downloads.insert(content, download);
         let look = move || {
-            let target =
-                Target { id: content.id, shape, name: &name, folder: &folder, journals: &journals };
+            let target = Target { id: content.id, shape, name: &name, folder: &folder, journals: &journals };
             find(&target, own.as_ref())
         };
-        self.work_until(BUSY_MAX, look, |found| !matches!(found, Err(PartialError::Busy)), move |found| {
-            Note::Found(content, Box::new(found))
-        });
+        self.work_unless_busy(look, move |found| Note::Found(content, Box::new(found)));
     }
 
     /// What was found.
@@ -180,7 +175,13 @@ impl Manager {
                     self.keep(content, read);
                 }
                 let (size, peers) = (content.size, download.givers.len());
-                self.out(Event::Downloaded { name: shown, path, size, peers, time: download.begun.elapsed() });
+                self.out(Event::Downloaded {
+                    name: shown,
+                    path,
+                    size,
+                    peers,
+                    time: download.begun.elapsed(),
+                });
             }
             Purpose::Listing => self.listing_is_here(download, path),
             Purpose::OfFolder(folder, index) => {

@@ -54,8 +54,9 @@ impl Manager {
     /// The list of a folder is here: it is read.
     pub(super) fn listing_is_here(&mut self, download: Download, path: PathBuf) {
         let Download { content, name, begun, .. } = download;
+        let root = self.common.downloads.join(&name);
         let folder = Folder {
-            root: self.common.downloads.join(&name),
+            root: root.clone(),
             name,
             listing: Bytes::new(),
             files: Vec::new(),
@@ -70,7 +71,7 @@ impl Manager {
             told: begun,
         };
         self.folders.insert(content, folder);
-        self.work(move || Note::Listed(content, plan(&path)));
+        self.work(move || Note::Listed(content, plan(&path, &root)));
     }
 
     pub(super) fn listed(&mut self, content: Content, plan: Result<Plan, String>) {
@@ -120,10 +121,13 @@ impl Manager {
         let own = self.offers.get(&content).filter(|offer| offer.own).and_then(|offer| offer.shelf.path());
         if let Some(from) = twin.or(own) {
             let journals = self.common.journals();
-            self.work(move || {
+            let make = move || {
                 let target =
                     Target { id: content.id, shape, name: &name, folder: &place, journals: &journals };
-                Note::Copied(folder_content, index, copy(&from, &target))
+                copy(&from, &target)
+            };
+            self.work_unless_busy(make, move |copied| {
+                Note::Copied(folder_content, index, copied.map_err(|error| error.to_string()))
             });
             return;
         }
@@ -148,6 +152,11 @@ impl Manager {
         _rate: u64,
     ) {
         let Some(folder) = self.folders.get_mut(&content) else { return };
+        if !path.starts_with(&folder.root) {
+            // It was begun for itself, and went on where it was.
+            folder.here.insert(index, path);
+            return self.fetch(content, index);
+        }
         folder.running.remove(&index);
         folder.done = folder.done.saturating_add(folder.files[index].1.size);
         folder.here.insert(index, path.clone());
@@ -171,14 +180,6 @@ impl Manager {
     /// All of it is here.
     fn folder_is_here(&mut self, content: Content) {
         let Some(folder) = self.folders.remove(&content) else { return };
-        if folder.files.is_empty() {
-            let root = folder.root.clone();
-            self.work_without_end(move || {
-                if let Err(error) = std::fs::create_dir_all(&root) {
-                    tracing::warn!(%error, "an empty folder cannot be made");
-                }
-            });
-        }
         let (path, size, peers) = (folder.root.clone(), folder.bytes, folder.givers.len());
         let (name, time) = (folder.name.clone(), folder.begun.elapsed());
         if self.common.holds {
@@ -191,7 +192,9 @@ impl Manager {
     fn offer_folder(&mut self, content: Content, folder: Folder) {
         let Some(listing) = sharing::listing_of(folder.listing) else { return };
         let files: Vec<_> = (0..folder.files.len())
-            .filter_map(|index| Some((folder.files[index].0.to_string_lossy().into_owned(), folder.kept.get(&index)?.clone())))
+            .filter_map(|index| {
+                Some((folder.files[index].0.to_string_lossy().into_owned(), folder.kept.get(&index)?.clone()))
+            })
             .collect();
         let chunks = files.iter().map(|(_, file)| u64::from(file.manifest.shape().chunks())).sum();
         let shelf = Arc::new(Shelf::of_memory(listing.0.clone(), listing.1.clone()));
@@ -268,33 +271,31 @@ impl Manager {
     }
 }
 
-/// Reads a listing. Blocks.
-fn plan(path: &Path) -> Result<Plan, String> {
+/// Reads a listing, and makes the folder, which may stay empty. Blocks.
+fn plan(path: &Path, root: &Path) -> Result<Plan, String> {
     let size = path.metadata().map_err(|error| error.to_string())?.len();
     if size > LISTING_BYTES_MAX {
         return Err("the folder's list is too large".to_owned());
     }
     let listing = std::fs::read(path).map_err(|error| error.to_string())?;
     let files = listing::read(&listing)?;
+    std::fs::create_dir_all(root).map_err(|error| error.to_string())?;
     Ok(Plan { listing: listing.into(), files })
 }
 
 /// Makes a file out of one with the same content. Blocks.
-fn copy(from: &Path, target: &Target<'_>) -> Result<File, String> {
-    std::fs::create_dir_all(target.folder).map_err(|error| error.to_string())?;
+fn copy(from: &Path, target: &Target<'_>) -> Result<File, PartialError> {
+    std::fs::create_dir_all(target.folder)?;
     if let Some(file) = fetching::same(&target.folder.join(target.name), target) {
         return Ok(file);
     }
-    let file = sharing::hash(from, &mut |_| true).map_err(|error| error.to_string())?;
-    let partial = match Partial::open(target).map_err(|error| error.to_string())? {
+    let file = sharing::hash(from, &mut |_| true).map_err(gone)?;
+    let partial = match Partial::open(target)? {
         Opened::Going(partial) => partial,
-        Opened::Complete(path) => {
-            return sharing::hash(&path, &mut |_| true).map_err(|error| error.to_string());
-        }
+        Opened::Complete(path) => return sharing::hash(&path, &mut |_| true).map_err(gone),
     };
-    fill(&partial, &file).map_err(|error| error.to_string())?;
-    let finished = partial.finish().map_err(|error| error.to_string())?;
-    finished.source.map(|source| File::of(&source)).map_err(|error| error.to_string())
+    fill(&partial, &file)?;
+    partial.finish()?.source.map(|source| File::of(&source)).map_err(gone)
 }
 
 fn fill(partial: &Arc<Partial>, file: &File) -> Result<(), PartialError> {

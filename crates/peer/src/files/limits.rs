@@ -5,7 +5,9 @@ use std::time::Duration;
 /// Streams of takers, and handshakes with them, at once; of these, with one key.
 pub(super) const TAKERS_MAX: usize = 64;
 pub(super) const TAKERS_OF_KEY_MAX: usize = 4;
-/// Handshakes over TCP from one address at once.
+/// Of all these, who have shown no ticket yet.
+pub(super) const PENDING_MAX: usize = 32;
+/// Of those that have shown no ticket yet, who come over TCP from one address.
 pub(super) const SHAKES_OF_ADDRESS_MAX: usize = 8;
 /// Longest handshake.
 pub(super) const SHAKE_MAX: Duration = Duration::from_secs(10);
@@ -39,6 +41,8 @@ pub(super) const PROOF_RATE: u64 = 256 * 1024;
 /// What was verified is made durable after so long or so many bytes.
 pub(super) const COMMIT_AFTER: Duration = Duration::from_secs(2);
 pub(super) const COMMIT_BYTES: u64 = 128 << 20;
+/// A deadline that has passed is not met again before.
+pub(super) const TICK_MIN: Duration = Duration::from_millis(20);
 /// How often progress is told.
 pub(super) const PROGRESS: Duration = Duration::from_millis(500);
 

@@ -43,7 +43,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(PathBuf, Content)>, String> {
         }
         files.push(read_line(line).ok_or("the folder's list is damaged")?);
     }
-    let paths = name::paths(files.iter().map(|file| file.path.as_str())).map_err(|error| error.to_string())?;
+    let paths =
+        name::paths(files.iter().map(|file| file.path.as_str())).map_err(|error| error.to_string())?;
     Ok(paths.into_iter().zip(files).map(|(path, file)| (path, file.content)).collect())
 }
 

@@ -21,6 +21,7 @@ use super::outbox::Outbox;
 use super::sharing::Jobs;
 use super::telling::Telling;
 use super::{Common, kept, tcp};
+use crate::file::partial::PartialError;
 use crate::file::{ContentId, Partial};
 use crate::network::FilesPort;
 
@@ -165,6 +166,11 @@ impl Manager {
         self.outbox.push(event);
     }
 
+    /// Events wait in great number.
+    pub(super) fn nobody_listens(&self) -> bool {
+        self.outbox.is_full()
+    }
+
     /// Does something on a thread that may block, and takes what it tells.
     pub(super) fn work(&mut self, job: impl FnOnce() -> Note + Send + 'static) {
         let notes = self.notes.clone();
@@ -176,20 +182,18 @@ impl Manager {
         });
     }
 
-    /// The same, again and again until it is good or the time is over.
-    pub(super) fn work_until<T: Send + 'static>(
+    /// The same, again and again while the download is open elsewhere: what was just stopped may be for a moment longer.
+    pub(super) fn work_unless_busy<T: Send + 'static>(
         &mut self,
-        max: Duration,
-        job: impl Fn() -> T + Send + Sync + 'static,
-        is_good: impl Fn(&T) -> bool + Send + 'static,
-        note: impl FnOnce(T) -> Note + Send + 'static,
+        job: impl Fn() -> Result<T, PartialError> + Send + Sync + 'static,
+        note: impl FnOnce(Result<T, PartialError>) -> Note + Send + 'static,
     ) {
-        let (notes, job, end) = (self.notes.clone(), Arc::new(job), Instant::now() + max);
+        let (notes, job, end) = (self.notes.clone(), Arc::new(job), Instant::now() + STEPS_MAX);
         self.jobs_running.spawn(async move {
             loop {
                 let job = Arc::clone(&job);
                 let Ok(result) = tokio::task::spawn_blocking(move || job()).await else { return };
-                if is_good(&result) || Instant::now() >= end {
+                if !matches!(result, Err(PartialError::Busy)) || Instant::now() >= end {
                     // Nobody listens when everything ends.
                     let _ = notes.send(note(result)).await;
                     return;
@@ -256,7 +260,8 @@ impl Manager {
             Command::Download(entry) => self.download(entry),
             Command::Cancel(meant) => self.cancel(meant),
             Command::Downloads => {
-                let single = self.downloads.values().filter(|it| !matches!(it.purpose, Purpose::OfFolder(..)));
+                let single =
+                    self.downloads.values().filter(|it| !matches!(it.purpose, Purpose::OfFolder(..)));
                 let mut all: Vec<_> = single.map(Download::progress).collect();
                 all.extend(self.folders.keys().filter_map(|content| self.folder_progress(*content)));
                 self.out(Event::Downloads(all));
@@ -285,7 +290,7 @@ impl Manager {
                 self.withdraw_itself(content);
                 self.out(Event::Unshared { name });
             }
-            Err(event) => self.out(event),
+            Err(event) => self.out(*event),
         }
     }
 
@@ -311,7 +316,7 @@ impl Manager {
                 }
                 self.out(Event::Cancelled { name });
             }
-            Err(event) => self.out(event),
+            Err(event) => self.out(*event),
         }
     }
 
@@ -325,7 +330,8 @@ impl Manager {
         // Partials are to be held here alone.
         self.offers.clear();
         let downloads = std::mem::take(&mut self.downloads);
-        let partials: Vec<Arc<Partial>> = downloads.into_values().filter_map(|mut it| it.partial.take()).collect();
+        let partials: Vec<Arc<Partial>> =
+            downloads.into_values().filter_map(|mut it| it.partial.take()).collect();
         for partial in partials.clone() {
             self.work_without_end(move || commit(&partial));
         }
@@ -340,7 +346,7 @@ impl Manager {
 fn the_one<'a>(
     meant: &str,
     all: impl Iterator<Item = (&'a str, Content)>,
-) -> Result<(String, Content), Event> {
+) -> Result<(String, Content), Box<Event>> {
     let by_id = |id: ContentId| meant.len() >= DIGITS_MIN && id.begins_with(meant);
     let (named, others): (Vec<_>, Vec<_>) = all.partition(|(name, _)| *name == meant);
     let fit = if named.is_empty() {
@@ -349,11 +355,11 @@ fn the_one<'a>(
         named
     };
     match fit.as_slice() {
-        [] => Err(Event::Unknown { meant: meant.to_owned() }),
+        [] => Err(Box::new(Event::Unknown { meant: meant.to_owned() })),
         [(name, content)] => Ok(((*name).to_owned(), *content)),
         several => {
             let are = several.iter().map(|(name, content)| ((*name).to_owned(), *content)).collect();
-            Err(Event::Ambiguous { meant: meant.to_owned(), are })
+            Err(Box::new(Event::Ambiguous { meant: meant.to_owned(), are }))
         }
     }
 }

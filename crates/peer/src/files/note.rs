@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::door::Arrival;
 use super::event::{Content, Ended};
-use crate::file::ContentId;
-use super::shelf::File;
 use super::sharing::{JobId, Read};
+use super::shelf::File;
+use crate::file::ContentId;
 use crate::file::partial::{Finished, Opened, PartialError};
 use crate::file::source::SourceError;
 use crate::transfer::fetch::Got;

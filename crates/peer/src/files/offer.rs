@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 use super::door::Arrival;
 use super::download::chunks_of;
 use super::event::{Content, Ended, Event, Shared};
-use super::limits::{HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, VAIN_MAX};
+use super::limits::{HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TICK_MIN, VAIN_MAX};
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
 use super::shelf::Shelf;
@@ -51,6 +51,8 @@ pub(super) struct Offer {
 pub(super) struct Givers {
     streams: BTreeMap<StreamId, Giver>,
     uploads: Option<Uploads>,
+    /// When its deadline was last met.
+    ticked: Duration,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,8 @@ impl Offer {
 impl Givers {
     /// When something is to be done without anything that happens.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.uploads.as_ref()?.deadline()
+        let deadline = self.uploads.as_ref()?.deadline()?;
+        Some(deadline.max(self.ticked + TICK_MIN))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -231,7 +234,7 @@ impl Manager {
         let peer = Peer(stream.0);
         let is_here = match &asked {
             Asked::Chunk(chunk) => match self.downloads.get(&content) {
-                Some(download) => download.have().is_some_and(|have| have.contains(*chunk)),
+                Some(download) => download.has(*chunk),
                 None => self.offers.get(&content).is_some_and(|it| *chunk < it.shelf.shape().chunks()),
             },
             _ => true,
@@ -273,7 +276,9 @@ impl Manager {
 
     /// Files that nobody takes are not kept open.
     fn see_whether_taken(&mut self, content: Content) {
-        let Some(offer) = self.offers.get_mut(&content).filter(|offer| offer.givers.is_empty()) else { return };
+        let Some(offer) = self.offers.get_mut(&content).filter(|offer| offer.givers.is_empty()) else {
+            return;
+        };
         offer.shelf.close();
         offer.givers.uploads = None;
         self.active.remove(&content);
@@ -296,6 +301,7 @@ impl Manager {
             if let Some(offer) = self.offers.get_mut(content)
                 && offer.givers.deadline().is_some_and(|deadline| deadline <= now)
             {
+                offer.givers.ticked = now;
                 offer.givers.uploads(UploadEvent::Tick, now);
             }
         }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use tokio::time::{Duration, Instant};
 
 use super::download::Download;
+use super::event::Content;
 use super::limits::{PROOF_MAX, PROOF_RATE, PROOF_SILENCE};
 use super::manager::Manager;
-use super::event::Content;
 use crate::file::{Manifest, Trust};
 use crate::swarm::{Event, Peer};
 use crate::transfer::fetch::Ask;

@@ -286,18 +286,16 @@ fn read(path: &Path, report: &mut impl FnMut(u64, u64) -> bool) -> Result<Read, 
         before += file.stamp.size();
         files.push((path, file));
     }
-    let listed = files.iter().map(|(path, file)| listing::Listed {
-        path: path.clone(),
-        content: content_of(&file.manifest),
-    });
+    let listed = files
+        .iter()
+        .map(|(path, file)| listing::Listed { path: path.clone(), content: content_of(&file.manifest) });
     let text = listing::write(&listed.collect::<Vec<_>>());
     Ok(Read { name, root, files, listing: listing_of(text.into()) })
 }
 
 /// Reads all of a file.
 pub(super) fn hash(path: &Path, report: &mut dyn FnMut(u64) -> bool) -> Result<File, SourceError> {
-    let source = Unhashed::open(path)?.hash(|done| {
-        if report(done) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
+    let source = Unhashed::open(path)?
+        .hash(|done| if report(done) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
     Ok(File::of(&source))
 }

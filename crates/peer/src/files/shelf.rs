@@ -39,11 +39,7 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn of(source: &Source) -> Self {
-        Self {
-            path: source.path().to_owned(),
-            stamp: source.stamp(),
-            manifest: source.manifest().clone(),
-        }
+        Self { path: source.path().to_owned(), stamp: source.stamp(), manifest: source.manifest().clone() }
     }
 
     /// Opens it, if it is still what was hashed. Blocks.

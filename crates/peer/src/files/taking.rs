@@ -91,7 +91,11 @@ impl Manager {
             let Some(route) = Route::of_source(source).filter(|route| route.key != own) else { continue };
             let Some(peer) = download.device(&source.user, route) else { continue };
             let chunks = download.shape.chunks();
-            let map = if source.complete { Chunks::full(chunks) } else { Chunks::from_bytes(chunks, &source.chunks) };
+            let map = if source.complete {
+                Chunks::full(chunks)
+            } else {
+                Chunks::from_bytes(chunks, &source.chunks)
+            };
             found.push(Found { peer, map: Some(map) });
         }
         self.swarm(content, SwarmEvent::ServerSources(found));
@@ -105,7 +109,8 @@ impl Manager {
             return up.then_some(SwarmEvent::LinkUp { peer, relayed: link.relayed });
         }
         let (known, ticket) = (download.known.get(&peer), download.ticket.clone());
-        let (Some(known), Some((ticket, signature)), Some(partial)) = (known, ticket, &download.partial) else {
+        let (Some(known), Some((ticket, signature)), Some(partial)) = (known, ticket, &download.partial)
+        else {
             return Some(SwarmEvent::LinkFailed { peer });
         };
         self.last_stream += 1;
@@ -198,7 +203,11 @@ impl Manager {
         match got {
             Got::Opened(_) if link.map.is_some() => self.lied(content, peer),
             Got::Opened(opened) => {
-                let map = if opened.complete { Chunks::full(total) } else { Chunks::from_bytes(total, &opened.chunks) };
+                let map = if opened.complete {
+                    Chunks::full(total)
+                } else {
+                    Chunks::from_bytes(total, &opened.chunks)
+                };
                 link.map = Some(map);
                 self.opened(content, peer);
             }
@@ -304,7 +313,9 @@ impl Manager {
     }
 
     fn tell_stalled(&mut self, content: Content, stalled: bool) {
-        let Some(download) = self.downloads.get(&content).filter(|it| it.phase == Phase::Going) else { return };
+        let Some(download) = self.downloads.get(&content).filter(|it| it.phase == Phase::Going) else {
+            return;
+        };
         let Some(name) = self.name_for_person(download) else { return };
         self.out(if stalled { Event::Stalled { name } } else { Event::GoesOn { name } });
     }

@@ -106,6 +106,8 @@ impl Manager {
     pub(super) fn report(&mut self, content: Content, report: Report) {
         let Some(offer) = self.offers.get(&content) else { return };
         match report {
+            // When nobody passes it on, it is told with the rest in the end.
+            Report::More(_) if self.nobody_listens() => {}
             Report::More(chunks) if offer.told == Told::Known && self.common.holds => {
                 let chunks = chunks_of(offer.shelf.shape().chunks(), chunks).to_bytes().into();
                 self.request(Request::HoldMore(v1::HoldMore { content: Some(content.to_wire()), chunks }));

@@ -1,8 +1,8 @@
 //! Files: who holds what, and who is introduced to whom to fetch it. No byte of a file comes here.
 //!
-//! What a session holds is put into the index while nobody may come or go, so that nothing is left there of one that
-//! is gone. Questions are answered without holding up anybody: those that may concern many files look at the index
-//! a page at a time.
+//! What a session holds is put into the index while nobody may come or go, so that nothing is left there of
+//! one that is gone. Questions are answered without holding up anybody: those that may concern many files
+//! look at the index a page at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -11,7 +11,8 @@ use crate::store::SessionId;
 pub struct Contacts(BTreeMap<SessionId, v1::Contact>);
 
 impl Contacts {
-    /// A session says where it is. What is no address, or cannot be sent to, is dropped. `None`: it is where it was.
+    /// A session says where it is. What is no address, or cannot be sent to, is dropped. `None`: it is where it
+    /// was.
     pub fn note(&mut self, session: SessionId, contact: &v1::Contact) -> Option<&v1::Contact> {
         let contact = checked(contact);
         if self.0.get(&session) == Some(&contact) {
@@ -33,7 +34,8 @@ impl Contacts {
     }
 }
 
-/// A contact that may be passed on: no more addresses than allowed, and each one that a packet can be sent to.
+/// A contact that may be passed on: no more addresses than allowed, and each one that a packet can be sent
+/// to.
 fn checked(contact: &v1::Contact) -> v1::Contact {
     v1::Contact { addresses: usable(&contact.addresses), relay: contact.relay, tcp: usable(&contact.tcp) }
 }

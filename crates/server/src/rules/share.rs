@@ -1,8 +1,8 @@
 //! Who online holds which file, and how much of it: a pure index, in memory alone.
 //!
-//! A file is known by its content and size. Its name is what each holder calls it. Every question is asked for
-//! somebody, and answered as if those whom the asker does not see were not there. Questions that may concern many
-//! files are answered a page at a time, so that nobody else waits long for the index.
+//! A file is known by its content and size. Its name is what each holder calls it. Every question is asked
+//! for somebody, and answered as if those whom the asker does not see were not there. Questions that may
+//! concern many files are answered a page at a time, so that nobody else waits long for the index.
 
 mod chunks;
 mod query;
@@ -24,7 +24,8 @@ use crate::{
     store::{AccountId, SessionId},
 };
 
-/// A content: its BLAKE3 and its size in bytes. The size is part of it because only the hash is proven by the hash.
+/// A content: its BLAKE3 and its size in bytes. The size is part of it because only the hash is proven by the
+/// hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Content {
     id: [u8; 32],
@@ -120,8 +121,8 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// A session holds a file, or holds it under another name, or more of it, than it said before. One that has come
-    /// back from another device does not hold what the first one did.
+    /// A session holds a file, or holds it under another name, or more of it, than it said before. One that
+    /// has come back from another device does not hold what the first one did.
     ///
     /// # Errors
     /// It holds too many, or no file is called so.
@@ -184,8 +185,8 @@ impl Shares {
         seen.filter_map(|(session, (_, share))| Some((&self.holders.get(session)?.by, &share.held)))
     }
 
-    /// The sessions that hold any of the file, or one of these chunks of it, and call it `name`, as far as the asker
-    /// sees their users.
+    /// The sessions that hold any of the file, or one of these chunks of it, and call it `name`, as far as
+    /// the asker sees their users.
     pub fn who_has<'a>(
         &'a self,
         sees: impl Fn(AccountId) -> bool + 'a,

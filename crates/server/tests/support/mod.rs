@@ -8,7 +8,7 @@ use hobnob_protocol::{
     VERSION,
     close::Close,
     codec, device_challenge,
-    limits::FRAME_BYTES_MAX,
+    limits::ANSWER_BYTES_MAX,
     v1::{self, ClientFrame, client_frame, login, reply, server_frame, submit::Op, submitted::Outcome},
 };
 use hobnob_server::{
@@ -194,7 +194,7 @@ impl Connection {
         loop {
             match self.from_server.recv().await {
                 Some(Sent::Frame(bytes)) => {
-                    return Ok(codec::decode_server(bytes, FRAME_BYTES_MAX).unwrap().body.unwrap());
+                    return Ok(codec::decode_server(bytes, ANSWER_BYTES_MAX).unwrap().body.unwrap());
                 }
                 Some(Sent::Ping) => drop(self.to_server.send(Incoming::Alive).await),
                 Some(Sent::Close(close)) => return Err(Some(close)),

@@ -39,8 +39,8 @@ impl Pattern {
     }
 }
 
-/// Takes each star for as little as it can, and for more where the rest does not fit: only the last star is ever
-/// looked at again.
+/// Takes each star for as little as it can, and for more where the rest does not fit: only the last star is
+/// ever looked at again.
 fn is_like(name: &[char], pattern: &[char]) -> bool {
     let (mut at, mut next, mut star) = (0, 0, None);
     while at < name.len() {

@@ -1,0 +1,296 @@
+//! Files between devices on one machine, over real sockets. The test plays the server.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod files_common;
+
+use files_common::hostile::{HandGiver, Manner, are_different};
+use files_common::{Node, SOON, Server, Way, content};
+use hobnob_peer::files::{Content, Ended, Event, Request};
+use tokio::time::timeout;
+
+const CHUNK: usize = 256 * 1024;
+
+/// A file of each size goes from one to another.
+async fn border_sizes(way: Way, sizes: &[usize]) {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, way).await;
+    let mut taker = Node::start(&server, 2, way).await;
+    for size in sizes {
+        let bytes = content(*size, *size as u64);
+        let shared = giver.share(&format!("{size}.bin"), &bytes).await;
+        taker.download(shared);
+        let path = taker.downloaded().await;
+        assert_eq!(path, taker.downloads.join(format!("{size}.bin")));
+        assert!(std::fs::read(&path).unwrap() == bytes, "{size}");
+        // What is there is offered, and not fetched again.
+        assert_eq!(server.holder_count(shared), 2);
+        taker.download(shared);
+        assert_eq!(taker.next().await, Event::AlreadyThere { name: format!("{size}.bin"), path });
+    }
+    giver.leave().await;
+    taker.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_all_border_sizes_over_tcp() {
+    let sizes = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 17, 40 * CHUNK - 1];
+    border_sizes(Way::Tcp, &sizes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_all_border_sizes_over_quic() {
+    border_sizes(Way::Quic, &[0, 1, CHUNK, CHUNK + 1, 40 * CHUNK - 1]).await;
+}
+
+async fn a_swarm(way: Way) {
+    let server = Server::default();
+    let mut seeder = Node::start(&server, 1, way).await;
+    let bytes = content(64 * CHUNK + 5, 7);
+    let shared = seeder.share("film.mkv", &bytes).await;
+    let mut takers = Vec::new();
+    for number in 2..=4 {
+        takers.push(Node::start(&server, number, way).await);
+    }
+    takers.iter().for_each(|taker| taker.download(shared));
+    for taker in &mut takers {
+        let path = taker.downloaded().await;
+        assert!(std::fs::read(path).unwrap() == bytes);
+    }
+    assert_eq!(server.holder_count(shared), 4);
+    // The seeder goes, and those who have it now give it.
+    seeder.leave().await;
+    let mut late = Node::start(&server, 5, way).await;
+    late.download(shared);
+    match late.next().await {
+        Event::Downloaded { path, size, .. } => {
+            assert_eq!(size, bytes.len() as u64);
+            assert!(std::fs::read(path).unwrap() == bytes);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_take_at_once_and_from_each_other_over_tcp() {
+    a_swarm(Way::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_take_at_once_and_from_each_other_over_quic() {
+    a_swarm(Way::Quic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_goes_on_after_everything_was_dropped_and_fetches_no_chunk_twice() {
+    let server = Server::default();
+    let bytes = content(64 * CHUNK + 5, 8);
+    let first = HandGiver::start(&server, 10, &bytes, Manner::Honest(20)).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(first.content);
+    let size_of_20 = 19 * CHUNK as u64;
+    loop {
+        taker.files().downloads().unwrap();
+        let all = timeout(SOON, async {
+            loop {
+                if let Some(Event::Downloads(all)) = taker.events.recv().await {
+                    return all;
+                }
+            }
+        });
+        if all.await.unwrap().iter().any(|one| one.done >= size_of_20) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let mut taker = taker.restart().await;
+    server.lock().names.clear();
+    let before = first.sent.lock().unwrap().clone();
+    drop(first);
+    let second = HandGiver::start(&server, 10, &bytes, Manner::Honest(1000)).await;
+    taker.download(second.content);
+    let path = taker.downloaded().await;
+    assert!(std::fs::read(path).unwrap() == bytes);
+    let all = [before, second.sent.lock().unwrap().clone()].concat();
+    assert!(are_different(&all), "{all:?}");
+    assert_eq!(all.len(), 65);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_come_back_while_they_are_what_they_were() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let kept = node.share("kept.txt", b"as it was").await;
+    let changed = node.share("changed.txt", b"as it was, too").await;
+    let gone = node.share("gone.txt", b"not for long").await;
+    assert_eq!(node.share("unshared.txt", b"a mistake").await.size, 9);
+    node.files().unshare("unshared.txt").unwrap();
+    assert_eq!(node.next().await, Event::Unshared { name: "unshared.txt".to_owned() });
+    node.files().unshare("nothing").unwrap();
+    assert_eq!(node.next().await, Event::Unknown { meant: "nothing".to_owned() });
+    let mut node = {
+        let folder = node.folder.path().to_owned();
+        let node_left = async {
+            node.leave().await;
+            std::fs::write(folder.join("changed.txt"), b"as it was not").unwrap();
+            std::fs::remove_file(folder.join("gone.txt")).unwrap();
+        };
+        node_left.await;
+        Node::start_in(&server, 1, Way::Tcp, node.folder.clone(), true).await
+    };
+    let mut ended = Vec::new();
+    for _ in 0..3 {
+        match node.next().await {
+            Event::Sharing { id, again: true, .. } => assert_eq!(id, kept.id),
+            Event::ShareEnded { id, why, .. } => ended.push((id, why)),
+            other => panic!("{other:?}"),
+        }
+    }
+    ended.sort_by_key(|(_, why)| *why == Ended::Gone);
+    assert_eq!(ended, [(changed.id, Ended::Changed), (gone.id, Ended::Gone)]);
+    node.files().shares().unwrap();
+    let Event::Shares(shares) = node.next().await else { panic!("no shares") };
+    assert_eq!(shares.iter().map(|share| share.name.as_str()).collect::<Vec<_>>(), ["kept.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_is_not_offered_any_more() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let shared = giver.share("a.txt", &content(3 * CHUNK, 1)).await;
+    std::fs::write(giver.folder.path().join("a.txt"), b"short").unwrap();
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(shared);
+    let ended = giver.next().await;
+    assert!(matches!(ended, Event::ShareEnded { ref name, .. } if name == "a.txt"), "{ended:?}");
+    let released = || server.lock().requests.iter().any(|it| matches!(it, Request::Release(_)));
+    timeout(SOON, async {
+        while !released() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    taker.files().cancel("a.txt").unwrap();
+    assert_eq!(taker.next().await, Event::Cancelled { name: "a.txt".to_owned() });
+}
+
+/// A source of this manner and an honest one: the file comes.
+async fn beside_an_honest_one(manner: Manner) {
+    let server = Server::default();
+    let bytes = content(24 * CHUNK + 5, 9);
+    let bad = HandGiver::start(&server, 10, &bytes, manner).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(bad.content);
+    // The bad one is alone at first, so that it is asked.
+    bad.called().await;
+    let good = HandGiver::start(&server, 11, &bytes, Manner::Honest(10_000)).await;
+    let path = taker.downloaded().await;
+    assert!(std::fs::read(path).unwrap() == bytes, "{manner:?}");
+    assert!(good.sent.lock().unwrap().len() >= 23, "{manner:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_that_lie_do_not_keep_a_file_from_coming() {
+    for manner in [Manner::Wrong, Manner::WrongLast, Manner::WrongManifest, Manner::Long, Manner::Endless] {
+        timeout(SOON, beside_an_honest_one(manner)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_says_nothing_does_not_keep_a_file_from_coming() {
+    beside_an_honest_one(Manner::Silent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_boasts_does_not_keep_a_file_from_coming() {
+    beside_an_honest_one(Manner::Boastful).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swarm_goes_on_without_the_server() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let bytes = content(20 * CHUNK, 3);
+    let shared = giver.share("a", &bytes).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    let mut entry = server.entry(shared);
+    entry.sources = Some(server.sources(taker.key(), &taker.user, shared));
+    server.lock().away = true;
+    taker.files().download(entry).unwrap();
+    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
+    assert_eq!(server.holder_count(shared), 1);
+    server.lock().away = false;
+    taker.files().announce().unwrap();
+    timeout(SOON, async {
+        while server.holder_count(shared) < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_background_session_holds_nothing() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let bytes = content(3 * CHUNK, 3);
+    let shared = giver.share("a", &bytes).await;
+    let folder = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
+    let mut taker = Node::start_in(&server, 2, Way::Tcp, folder, false).await;
+    taker.download(shared);
+    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
+    assert_eq!(server.holder_count(shared), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_shared_is_said() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let path = node.folder.path().join("nothing");
+    node.files().share(&path).unwrap();
+    let why = "there is no such file".to_owned();
+    assert_eq!(node.next().await, Event::ShareFailed { path, why });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_taken_is_not_overwritten() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let shared = giver.share("a.txt", b"theirs").await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    std::fs::write(taker.downloads.join("a.txt"), b"mine!!").unwrap();
+    taker.download(shared);
+    assert_eq!(taker.downloaded().await, taker.downloads.join("a (1).txt"));
+    assert_eq!(std::fs::read(taker.downloads.join("a.txt")).unwrap(), b"mine!!");
+    let evil = Content { ..shared };
+    server.lock().names.insert(evil, ("../../evil".to_owned(), None));
+    taker.download(evil);
+    assert!(matches!(taker.next().await, Event::AlreadyThere { .. }));
+}
+
+/// Wants an empty file system of 8 MiB: `HOBNOB_SMALL_DISK` says where.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a small file system"]
+async fn a_disk_that_is_full_ends_a_download_which_goes_on_later() {
+    let small =
+        std::env::var_os("HOBNOB_SMALL_DISK").expect("HOBNOB_SMALL_DISK says where the small disk is");
+    let server = Server::default();
+    let bytes = content(24 * CHUNK, 4);
+    let giver = HandGiver::start(&server, 10, &bytes, Manner::Honest(10_000)).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    std::fs::remove_dir(&taker.downloads).unwrap();
+    std::os::unix::fs::symlink(&small, &taker.downloads).unwrap();
+    let filler = std::path::Path::new(&small).join("filler");
+    std::fs::write(&filler, vec![1; 5 << 20]).unwrap();
+    taker.download(giver.content);
+    let failed = taker.next().await;
+    let Event::DownloadFailed { why, resumable: true, .. } = failed else { panic!("{failed:?}") };
+    assert_eq!(why, "the disk is full");
+    std::fs::remove_file(filler).unwrap();
+    taker.download(giver.content);
+    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
+    // What did not find room was sent twice, and so was at most what was under way beside it.
+    assert!(giver.sent.lock().unwrap().len() <= 24 + 17);
+}

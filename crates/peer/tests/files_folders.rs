@@ -1,0 +1,97 @@
+//! Folders: shared as a list and its files, and built again.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod files_common;
+
+use std::path::Path;
+
+use files_common::{Node, Server, Way, content};
+use hobnob_peer::file::ContentId;
+use hobnob_peer::files::{Content, Event};
+use hobnob_protocol::v1;
+
+const CHUNK: usize = 256 * 1024;
+
+fn put(root: &Path, path: &str, bytes: &[u8]) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_built_again() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let root = giver.folder.path().join("holiday");
+    let large = content(5 * CHUNK + 3, 1);
+    let files: [(&str, &[u8]); 7] = [
+        ("a.txt", b"a"),
+        ("empty", b""),
+        ("also empty", b""),
+        ("pictures/1.jpg", &large),
+        ("pictures/copy of 1.jpg", &large),
+        ("pictures/raw/2.jpg", b"2"),
+        ("z%y\nx", b"odd"),
+    ];
+    files.iter().for_each(|(path, bytes)| put(&root, path, bytes));
+    std::os::unix::fs::symlink("/etc/passwd", root.join("link")).unwrap();
+    giver.files().share(&root).unwrap();
+    let Event::Sharing { name, size, chunks, id, .. } = giver.next().await else { panic!("not shared") };
+    assert_eq!((name.as_str(), size, chunks), ("holiday", 2 * large.len() as u64 + 5, 15));
+    let shared = giver.server.with_id(id);
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(shared);
+    let path = taker.downloaded().await;
+    assert_eq!(path, taker.downloads.join("holiday"));
+    for (name, bytes) in files {
+        let name = if name == "z%y\nx" { "z%y^Jx" } else { name };
+        assert!(std::fs::read(path.join(name)).unwrap() == bytes, "{name}");
+    }
+    assert!(!path.join("link").exists());
+    // It comes back at the next login, and a third gets it from there.
+    let mut taker = taker.restart().await;
+    assert!(matches!(taker.next().await, Event::Sharing { again: true, id: of, .. } if of == id));
+    giver.leave().await;
+    let mut third = Node::start(&server, 3, Way::Tcp).await;
+    third.download(shared);
+    let path = third.downloaded().await;
+    assert!(std::fs::read(path.join("pictures/1.jpg")).unwrap() == large);
+    third.download(shared);
+    assert!(matches!(third.next().await, Event::AlreadyThere { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_folder_is_a_folder() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let root = giver.folder.path().join("nothing");
+    std::fs::create_dir(&root).unwrap();
+    let shared = giver.share_path(&root).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(shared);
+    assert!(taker.downloaded().await.is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_leads_out_of_the_folder_is_refused() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    let evil = giver.share("evil.bin", b"evil").await;
+    for (number, path) in ["../evil.bin", "/tmp/evil.bin", "a/../../evil.bin", "a//b"].iter().enumerate() {
+        let text = format!("hobnob folder 1\n{:#} 4 {path}\n", evil.id);
+        let list = giver.share(&format!("list{number}"), text.as_bytes()).await;
+        let mut entry = server.entry(list);
+        entry.folder = Some(v1::Folder { bytes: 4, files: 1 });
+        taker.files().download(entry).unwrap();
+        let failed = taker.next().await;
+        assert!(matches!(failed, Event::DownloadFailed { resumable: false, .. }), "{path}: {failed:?}");
+    }
+    assert_eq!(std::fs::read_dir(&taker.downloads).unwrap().count(), 0);
+    let huge = Content { id: ContentId::of(b"huge"), size: 9 << 20 };
+    let mut entry = server.entry(huge);
+    entry.folder = Some(v1::Folder::default());
+    taker.files().download(entry).unwrap();
+    assert!(matches!(taker.next().await, Event::DownloadFailed { .. }));
+}
