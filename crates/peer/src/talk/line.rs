@@ -22,7 +22,7 @@ impl Talks {
             return self.error(TalkError::NotEnabled(typed.to_owned()));
         };
         if talk.mail.is_full() {
-            // Only an interrupted talk can be that full, and it may well go on.
+            // It is interrupted, or the other takes nothing; it may well go on.
             let user = talk.user.clone();
             return self.tell(News::Undelivered { user, discreet: true });
         }

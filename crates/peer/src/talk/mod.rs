@@ -39,6 +39,9 @@ const TALKS_MAX: usize = 256;
 /// Between two signs of life, in time.
 const ACTIVE_PERIOD: Duration = Duration::from_millis(200);
 
+/// How long typing waits for a peer that acknowledges nothing.
+const HOLD_MAX: Duration = Duration::from_secs(2);
+
 /// All private talks of one user on one device.
 ///
 /// [`handle`](Self::handle) it what happens, carry out what it says, and come back at its
@@ -135,10 +138,15 @@ impl Talks {
         talks.chain(asks).chain(questions).chain(answered).chain(closings).chain(partings).chain(rest).min()
     }
 
-    /// So much waits to be acknowledged that nothing more should be typed. A peer that acknowledges nothing
-    /// for 15 s then is cut off, so that it passes.
+    /// So much waits to be acknowledged that nothing more should be typed for a moment. A peer that acknowledges
+    /// nothing does not hold up what is for others: after 2 s it is only its own messages that come to nothing, and
+    /// after 15 s it is cut off.
     #[must_use]
     pub fn is_full(&self) -> bool {
+        self.is_over() && self.full_since.is_none_or(|since| self.now < since + HOLD_MAX)
+    }
+
+    fn is_over(&self) -> bool {
         let linked = || self.talks.values().filter(|talk| talk.link.is_some());
         linked().map(|talk| talk.mail.len()).sum::<usize>() >= TALK_UNACKED_MAX
             || linked().map(|talk| talk.mail.bytes()).sum::<usize>() >= UNACKED_BYTES_MAX
@@ -227,12 +235,14 @@ impl Talks {
     }
 
     fn full_until(&self) -> Option<Duration> {
-        self.full_since.map(|since| since + LINK_SILENCE_MAX)
+        let since = self.full_since?;
+        let held = since + HOLD_MAX;
+        Some(if self.now < held { held } else { since + LINK_SILENCE_MAX })
     }
 
     /// A peer that acknowledges nothing must not keep a person from typing.
     fn watch_fullness(&mut self) {
-        if !self.is_full() {
+        if !self.is_over() {
             self.full_since = None;
             return;
         }
@@ -244,7 +254,7 @@ impl Talks {
             if let Some(user) = fullest.map(|(user, _)| user.clone()) {
                 self.cut(&user);
             }
-            self.full_since = self.is_full().then_some(self.now);
+            self.full_since = self.is_over().then_some(self.now);
         }
     }
 
