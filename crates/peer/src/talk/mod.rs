@@ -70,6 +70,8 @@ pub struct Talks {
     active_at: Option<Duration>,
     /// Since when nothing more may be typed and nothing was acknowledged.
     full_since: Option<Duration>,
+    /// Keys whose safety number was shown last, by user.
+    compared: BTreeMap<String, [u8; 32]>,
     leaving: Leaving,
 }
 
@@ -94,6 +96,7 @@ impl Talks {
             returned: None,
             active_at: None,
             full_since: None,
+            compared: BTreeMap::new(),
             leaving: Leaving::No,
         }
     }
@@ -232,6 +235,10 @@ impl Talks {
     fn block(&mut self, user: &str, on: bool) {
         let talk = fold(user).and_then(|user| self.talks.get_mut(&user));
         talk.into_iter().for_each(|talk| talk.blocked = on);
+        if on && let Some(user) = fold(user) {
+            // Nothing of this user is to be heard any more; the server lets the request expire.
+            self.drop_question(&user);
+        }
     }
 
     fn full_until(&self) -> Option<Duration> {

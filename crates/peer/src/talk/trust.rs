@@ -3,7 +3,7 @@
 use crate::keys::{Trust, safety_number};
 
 use super::event::{Effect, News, TalkError};
-use super::{Other, Talks};
+use super::{Other, TALKS_MAX, Talks};
 
 impl Talks {
     /// A key was introduced as this user's.
@@ -26,12 +26,18 @@ impl Talks {
             return self.error(TalkError::NoKey(typed.to_owned()));
         };
         let name = self.talks.get(&user).map_or(typed, |talk| &talk.user).to_owned();
-        if confirm {
+        // Comparing takes minutes: another key may have come meanwhile, and that one nobody has compared.
+        let changed = self.compared.get(&user).is_some_and(|shown| *shown != key);
+        if confirm && !changed {
             self.keys.verify(&user);
             self.effects.extend((!verified).then_some(Effect::SaveKeys));
             self.tell(News::Verified(name));
         } else {
             let number = safety_number(&self.key, &key);
+            if self.compared.len() >= TALKS_MAX {
+                self.compared.clear();
+            }
+            self.compared.insert(user, key);
             self.tell(News::SafetyNumber { user: name, number, verified });
         }
     }

@@ -1,6 +1,6 @@
 //! The side that is asked.
 
-use super::super::Effect;
+use super::super::{Effect, Input};
 use super::SECOND;
 use super::world::{ANN, BOB, CYN, World};
 
@@ -163,4 +163,17 @@ fn who_asks_again_after_the_server_forgot_is_asked_about_once() {
     assert_eq!(world.told(BOB), ["Start private messaging with Ann"]);
     world.pass(SECOND * 100);
     assert_eq!(world.told(BOB), NOTHING);
+}
+
+#[test]
+fn of_somebody_who_is_blocked_no_question_comes_up() {
+    let mut world = World::new();
+    world.start(ANN, "cyn");
+    world.start(BOB, "cyn");
+    assert_eq!(world.told(CYN), [ANN_ASKS]);
+    world.input(CYN, Input::Block { user: "Bob".into(), on: true });
+    world.answer(CYN, false);
+    assert!(world.told(CYN).is_empty());
+    world.pass(SECOND * 120);
+    assert!(world.told(CYN).is_empty(), "not even its end");
 }

@@ -82,3 +82,19 @@ fn a_key_that_is_not_the_verified_one_is_refused() {
     world.answer(BOB, true);
     assert_eq!(world.told(ANN).last().unwrap(), "Bob accepts private messaging");
 }
+
+#[test]
+fn only_the_key_that_was_compared_is_confirmed() {
+    let mut world = World::talking();
+    world.verify(ANN, "bob", false);
+    world.stop(ANN, "bob");
+    world.keys[BOB] = [9; 32];
+    world.start(ANN, "bob");
+    world.answer(BOB, true);
+    world.told(ANN);
+    world.verify(ANN, "bob", true);
+    let number = safety_number(&[1; 32], &[9; 32]);
+    assert_eq!(world.told(ANN), [format!("Bob {number} false")], "it is another one, to be compared first");
+    world.verify(ANN, "bob", true);
+    assert_eq!(world.told(ANN), ["Bob is verified"]);
+}
