@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cursor::Marks;
-use crate::event::{Command, Event, Ticket};
+use crate::event::{Aside, Command, Event, Ticket};
 use crate::notes::Notes;
 use crate::peering::Peering;
 use crate::places::Places;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     name: String,
     /// Taken to give a ticket and queue its command in one step.
     queue: Mutex<Queue>,
+    /// Requests outside the order of commands.
+    asides: mpsc::Sender<(u64, Aside)>,
     /// For the commands without an answer. The driver gives them back.
     places: Arc<Places>,
     marks: Arc<Marks>,
@@ -64,6 +66,7 @@ impl std::fmt::Debug for Shared {
 /// What a driver and its [`Client`] share.
 pub(crate) struct Ends {
     pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) asides: mpsc::Sender<(u64, Aside)>,
     pub(crate) places: Arc<Places>,
     pub(crate) marks: Arc<Marks>,
     pub(crate) notes: Arc<Notes>,
@@ -76,6 +79,7 @@ impl Client {
         let shared = Shared {
             name,
             queue: Mutex::new(Queue(ends.requests)),
+            asides: ends.asides,
             places: ends.places,
             marks: ends.marks,
             notes: ends.notes,
@@ -129,6 +133,18 @@ impl Client {
         queue.0.try_send(Request::Command(ticket, command)).map_err(|_| Closed)?;
         place.forget();
         Ok(ticket)
+    }
+
+    /// Asks or tells the server something beside the commands; the answer, [`Event::Aside`], carries this id. Waits
+    /// while many wait to be taken; a future dropped while it waits has asked nothing, so it can stand in a `select!`
+    /// beside [`Events::next`], and must, where one task does both.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub async fn aside(&self, id: u64, aside: Aside) -> Result<(), Closed> {
+        let place = self.shared.asides.reserve().await.map_err(|_| Closed)?;
+        place.send((id, aside));
+        Ok(())
     }
 
     /// Notes that a message was shown: it will not come again, and the server is told. Does not wait; a process that

@@ -257,7 +257,9 @@ impl Door {
         let (name, text, failed_logins) = (opened.name.clone(), opened.welcome.clone(), opened.failed_logins);
         let Config { address, agent, .. } = &self.config;
         let connector = &self.parts.connector;
+        let ticket_key = opened.ticket_key.as_ref().try_into().ok();
         let peering = Peering::new(&**connector, address, &greeted, &folder, device.public());
+        let peering = Peering { ticket_key, ..peering };
         let resume = Resume {
             connector: Arc::clone(connector),
             address: address.clone(),

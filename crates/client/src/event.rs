@@ -52,6 +52,17 @@ pub enum Command {
     CancelInvite(Bytes),
     /// Whether the user may be seen coming and going. Not kept, as `Invite`.
     MaySee(String),
+    /// What others offer under names like this; empty: everything.
+    ListFiles(String),
+    /// Which files may be meant by this name, or these first digits of an id.
+    FindFile(String),
+    /// Who else holds any of a file of this name.
+    FindHolders {
+        /// The whole name.
+        name: String,
+        /// Only those who hold one of these chunks; none: any.
+        chunks: Vec<u32>,
+    },
     /// Answered by the client itself with [`Answer::Local`], in its place among the others. `active` tells the
     /// server that the person did something.
     Local {
@@ -76,13 +87,38 @@ impl std::fmt::Debug for Command {
             Self::AnswerInvite { .. } => "AnswerInvite",
             Self::CancelInvite(_) => "CancelInvite",
             Self::MaySee(_) => "MaySee",
+            Self::ListFiles(_) => "ListFiles",
+            Self::FindFile(_) => "FindFile",
+            Self::FindHolders { .. } => "FindHolders",
             Self::Local { .. } => "Local",
         })
     }
 }
 
-/// The server's answer to one [`Command`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request that stands outside the order of commands, because no person waits for it in that order: what this session
+/// holds of files, and who holds more. Answered with [`Event::Aside`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Aside {
+    /// It holds a file: [`Answer::Done`] or [`Answer::Refused`].
+    Hold(v1::Hold),
+    /// It holds more of one. A note, without an answer.
+    HoldMore(v1::HoldMore),
+    /// It holds one no more: [`Answer::Done`].
+    Release(v1::Release),
+    /// Who holds this file: [`Answer::Sources`] or [`Answer::Refused`].
+    FindSources(v1::FindSources),
+}
+
+impl Aside {
+    /// It gets no answer.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::HoldMore(_))
+    }
+}
+
+/// The server's answer to one [`Command`] or [`Aside`].
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To the first four: never `Busy`, `Stale` or `Gap`, which the client deals with itself.
     Submitted {
@@ -91,9 +127,9 @@ pub enum Answer {
         /// The user meant, as first registered, or as typed where the server knows none.
         user: String,
     },
-    /// To `WhoElse`, `WhoElseSince` and `Blocks`.
+    /// To `WhoElse`, `WhoElseSince`, `Blocks` and `FindHolders`.
     Names(Vec<String>),
-    /// To `ChangePassword`: it is changed. To `AnswerInvite` and `CancelInvite`: the server knows.
+    /// To `ChangePassword`: it is changed. To `AnswerInvite`, `CancelInvite`, `Hold` and `Release`: the server knows.
     Done,
     /// The request could not be served.
     Refused {
@@ -106,14 +142,19 @@ pub enum Answer {
     Invited(v1::Invited),
     /// To `MaySee`.
     Sight(bool),
-    /// `ChangePassword`, `Invite` and `MaySee` only: the connection was lost before the answer came.
+    /// To `ListFiles` and `FindFile`.
+    Files(v1::Files),
+    /// To `FindSources`.
+    Sources(v1::Sources),
+    /// `ChangePassword`, `Invite`, `MaySee`, what is asked of files and [`Aside`]s only: the connection was lost before
+    /// the answer came.
     Lost,
     /// To `Local`.
     Local,
 }
 
 /// What a [`Client`](crate::Client) tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The answer to a command. Tickets come in ascending order.
     Answer {
@@ -121,6 +162,13 @@ pub enum Event {
         ticket: Option<Ticket>,
         /// What kind it was, with its target, for those left over: e.g. to say whose inbox is full.
         command: Command,
+        /// The answer.
+        answer: Answer,
+    },
+    /// The answer to an [`Aside`]. They come in no order.
+    Aside {
+        /// As it was asked.
+        id: u64,
         /// The answer.
         answer: Answer,
     },

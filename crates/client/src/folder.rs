@@ -1,4 +1,4 @@
-//! Folders on disk: `DIR/known_servers`, and `DIR/HOST_PORT/USER/N/{device.key,outbox,cursor,token,peers,lock}` for
+//! Folders on disk: `DIR/known_servers`, and `DIR/HOST_PORT/USER/N/{device.key,outbox,cursor,token,peers,lock,files/}` for
 //! each device. All is readable by the owner alone, and one process at a time has a device.
 
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::{Address, OpenError, Slot};
 /// Devices of one user in one place.
 const DEVICES_MAX: u32 = 64;
 /// The first number that no kind of client begins with.
-const FIRST_SPARE: u32 = 4;
+const FIRST_SPARE: u32 = 5;
 /// Longest name of a folder, in bytes.
 const FOLDER_NAME_BYTES_MAX: usize = 120;
 
@@ -74,6 +74,7 @@ impl Disk {
             cursor: Box::new(cursor),
             token: Box::new(token),
             peers: Some(Arc::new(Peers(path.join("peers")))),
+            files: Some(path.join("files")),
         })
     }
 }

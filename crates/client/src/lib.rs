@@ -34,7 +34,7 @@ pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use client::{Client, Closed, Events};
 pub use door::{Door, Login, Proof, Welcome};
 pub use error::OpenError;
-pub use event::{Answer, Command, End, Event, Message, Ticket};
+pub use event::{Answer, Aside, Command, End, Event, Message, Ticket};
 pub use folder::Disk;
 pub use knock::{Knock, Trust, knock};
 pub use peering::Peering;
@@ -65,6 +65,8 @@ pub enum Slot {
     OneShot,
     /// One that only listens.
     Tail,
+    /// One that only shares files.
+    Share,
 }
 
 impl Slot {
@@ -74,6 +76,7 @@ impl Slot {
             Self::Chat => 1,
             Self::OneShot => 2,
             Self::Tail => 3,
+            Self::Share => 4,
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What private talk needs of a session besides its connection.
+//! What private talk and files need of a session besides its connection.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hobnob_protocol::v1;
@@ -27,6 +28,10 @@ pub struct Peering {
     pub verifier: Option<Arc<dyn ServerCertVerifier>>,
     /// Keeps what is known of other people's devices.
     pub peers: Option<Arc<dyn PeersFile>>,
+    /// A folder of this device alone for what is known of its files, not made yet; `None`: nothing is kept on disk.
+    pub files: Option<PathBuf>,
+    /// By which the server's tickets are checked, as it was told at the login; `None`: it gives none.
+    pub ticket_key: Option<[u8; 32]>,
 }
 
 impl Peering {
@@ -45,6 +50,8 @@ impl Peering {
             relay: greeted.greeting.relay,
             verifier: verifier(connector, greeted),
             peers: folder.peers.clone(),
+            files: folder.files.clone(),
+            ticket_key: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a client keeps between runs, so that a simulation can put its own in place of files.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub struct Folder {
     pub token: Box<dyn TokenFile>,
     /// What is known of other people's devices; `None`: nothing is kept of that here.
     pub peers: Option<Arc<dyn PeersFile>>,
+    /// A folder for what is known of files, not made yet; `None`: nothing is kept of them.
+    pub files: Option<PathBuf>,
 }
 
 /// What an outbox held when it was opened.

@@ -5,6 +5,7 @@ mod chat;
 mod config;
 mod demo;
 mod doctor;
+mod files;
 mod log;
 mod oneshot;
 mod output;

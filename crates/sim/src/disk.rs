@@ -86,6 +86,7 @@ impl Storage for OnDisk {
             cursor: Box::new(handle()),
             token: Box::new(Lock(handle())),
             peers: None,
+            files: None,
         })
     }
 

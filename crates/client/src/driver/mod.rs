@@ -30,7 +30,7 @@ use self::wire::Wire;
 use self::writer::Writer;
 use crate::client::{Client, Ends, Events, Request};
 use crate::cursor::Marks;
-use crate::event::{End, Event};
+use crate::event::{Aside, End, Event};
 use crate::link::{BoxLink, LinkError};
 use crate::notes::{Note, Notes};
 use crate::peering::Peering;
@@ -41,6 +41,8 @@ use crate::storage::{Folder, TokenFile};
 
 /// Events that wait for their reader.
 const EVENTS_MAX: usize = 64;
+/// Requests outside the order of commands that wait to be taken.
+const ASIDES_MAX: usize = 64;
 /// First wait before trying again, and longest.
 const RETRY_BASE: Duration = Duration::from_millis(250);
 const RETRY_CAP: Duration = Duration::from_secs(15);
@@ -61,6 +63,7 @@ pub(crate) fn start(start: Start) -> (Client, Events, usize) {
     let (session, effects) = Session::new(begin);
     let left_over = session.submits_waiting();
     let (requests_tx, requests) = mpsc::channel(PLACES + 1);
+    let (asides_tx, asides) = mpsc::channel(ASIDES_MAX);
     let (events, events_rx) = mpsc::channel(EVENTS_MAX);
     let places = Arc::new(Places::new(session.commands()));
     let marks = Arc::new(Marks::new(folder.cursor));
@@ -68,6 +71,7 @@ pub(crate) fn start(start: Start) -> (Client, Events, usize) {
     let leave = CancellationToken::new();
     let ends = Ends {
         requests: requests_tx,
+        asides: asides_tx,
         places: Arc::clone(&places),
         marks: Arc::clone(&marks),
         notes: Arc::clone(&notes),
@@ -83,6 +87,7 @@ pub(crate) fn start(start: Start) -> (Client, Events, usize) {
         backoff: Backoff::new(RETRY_BASE, RETRY_CAP),
         retries: 0,
         requests,
+        asides,
         events,
         telling: VecDeque::new(),
         places,
@@ -118,6 +123,7 @@ struct Driver {
     /// Attempts since a connection last held.
     retries: u32,
     requests: mpsc::Receiver<Request>,
+    asides: mpsc::Receiver<(u64, Aside)>,
     events: mpsc::Sender<Event>,
     /// Events on their way to `events`; nothing more is taken in while there are any.
     telling: VecDeque<Event>,
@@ -141,6 +147,7 @@ enum Wake {
     Written(io::Result<u64>),
     Due,
     Request(Option<Request>),
+    Aside(u64, Aside),
     Frame(Result<Bytes, LinkError>),
     Attempt(Attempted),
 }
@@ -176,6 +183,7 @@ impl Driver {
             written = self.writer.written() => Wake::Written(written),
             () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => Wake::Due,
             request = self.requests.recv(), if open => Wake::Request(request),
+            Some((id, aside)) = self.asides.recv(), if open => Wake::Aside(id, aside),
             wake = self.line.next(open) => wake,
         }
     }
@@ -195,6 +203,7 @@ impl Driver {
             Wake::Due => Input::Tick,
             Wake::Request(Some(Request::Command(ticket, command))) => Input::Command(ticket, command),
             Wake::Request(Some(Request::Logout)) => Input::Logout,
+            Wake::Aside(id, aside) => Input::Aside(id, aside),
             Wake::Frame(frame) => self.frame(frame),
             Wake::Attempt(attempt) => self.attempted(attempt),
         };
@@ -278,6 +287,7 @@ impl Driver {
     /// The last event comes when everything is in its place.
     async fn finish(mut self) {
         self.requests.close();
+        self.asides.close();
         self.places.close();
         self.line.close().await;
         self.writer.finish().await;

@@ -1,6 +1,6 @@
 //! What each command becomes: something numbered for the outbox, a query, or an answer at once.
 
-use hobnob_protocol::limits::PASSWORD_CHARS_MAX;
+use hobnob_protocol::limits::{FILE_NAME_BYTES_MAX, PASSWORD_CHARS_MAX};
 use hobnob_protocol::text::{self, TextError};
 use hobnob_protocol::v1;
 use v1::client_frame::Body;
@@ -11,6 +11,9 @@ use crate::event::{Answer, Command};
 
 /// A longer name goes cut over the wire: it is none either way, and the frame keeps its bound.
 const NAME_CHARS_SENT: usize = 256;
+
+/// Chunk numbers of one question, so that the frame keeps its bound.
+const CHUNKS_SENT: usize = 4096;
 
 /// What a command becomes.
 pub(crate) enum Plan {
@@ -49,6 +52,17 @@ pub(crate) fn plan(command: &Command) -> Plan {
             Plan::Query(Body::CancelInvite(v1::CancelInvite { invite: invite.clone() }))
         }
         Command::MaySee(user) => Plan::Now(Body::MaySee(v1::MaySee { user: clip_name(user) })),
+        // Like the others that ask, it makes no sense later.
+        Command::ListFiles(pattern) => {
+            Plan::Now(Body::ListFiles(v1::ListFiles { pattern: clip(pattern, FILE_NAME_BYTES_MAX + 1) }))
+        }
+        Command::FindFile(meant) => {
+            Plan::Now(Body::FindFile(v1::FindFile { meant: clip(meant, FILE_NAME_BYTES_MAX + 1) }))
+        }
+        Command::FindHolders { name, chunks } => Plan::Now(Body::FindHolders(v1::FindHolders {
+            name: clip(name, FILE_NAME_BYTES_MAX + 1),
+            chunks: chunks.iter().copied().take(CHUNKS_SENT).collect(),
+        })),
         Command::Local { .. } => Plan::Ready(Answer::Local),
     }
 }
@@ -99,6 +113,11 @@ pub(crate) fn target(command: &Command) -> &str {
 /// As much of a name as is sent.
 pub(crate) fn clip_name(name: &str) -> String {
     name.chars().take(NAME_CHARS_SENT).collect()
+}
+
+/// As much of a file's name as is sent: enough for the server to see that it is none.
+fn clip(name: &str, bytes: usize) -> String {
+    name[..name.floor_char_boundary(bytes)].to_owned()
 }
 
 /// As much of a password as is sent: enough for the server to see that it is too long.

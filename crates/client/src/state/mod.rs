@@ -3,6 +3,7 @@
 //!
 //! Not here: how a connection is made and resumed (`greet`), when to try again (`driver`).
 
+mod aside;
 mod command;
 mod exit;
 mod pace;
@@ -20,11 +21,12 @@ use v1::client_frame::Body;
 use v1::login_refused::Reason;
 use v1::{Stream, server_frame};
 
+use self::aside::Asides;
 use self::exit::Exit;
 use self::pace::Pace;
 use self::queue::{After, Queue};
 use self::stream::{Reader, Take};
-use crate::event::{Command, End, Event, Message, Ticket};
+use crate::event::{Aside, Command, End, Event, Message, Ticket};
 use crate::storage::{Cursor, Record, Waiting};
 
 pub(crate) use self::command::{clip_name, clip_password};
@@ -34,6 +36,8 @@ pub(crate) use self::command::{clip_name, clip_password};
 pub(crate) enum Input {
     /// A command of the user.
     Command(Ticket, Command),
+    /// A request outside the order of commands, and what to call it.
+    Aside(u64, Aside),
     /// A frame of the server.
     Frame(v1::ServerFrame),
     /// The connection is gone.
@@ -108,6 +112,7 @@ pub(crate) struct Session {
     phase: Phase,
     background: bool,
     queue: Queue,
+    asides: Asides,
     inbox: Reader,
     broadcast: Reader,
     epoch: Vec<u8>,
@@ -140,6 +145,7 @@ impl Session {
             phase: Phase::Offline { lost: false },
             background,
             queue: Queue::new(waiting),
+            asides: Asides::default(),
             inbox: Reader::new(cursor.inbox),
             broadcast: Reader::new(opened.broadcast),
             epoch: cursor.epoch,
@@ -193,6 +199,7 @@ impl Session {
     fn take(&mut self, input: Input, now: Duration) {
         match input {
             Input::Command(ticket, command) => self.command(ticket, command),
+            Input::Aside(id, aside) => self.aside(id, aside),
             Input::Frame(frame) => self.frame(frame, now),
             Input::Lost(close) => self.lost(close),
             Input::Resumed { opened, next_id } => self.resumed(opened, next_id, now),
@@ -231,8 +238,22 @@ impl Session {
         }
     }
 
+    fn aside(&mut self, id: u64, aside: Aside) {
+        let answered = self.asides.push(id, aside);
+        self.effects.extend(answered.map(Effect::Tell));
+        if let Phase::Offline { lost: true } = self.phase {
+            self.forget_asides();
+        }
+    }
+
+    fn forget_asides(&mut self) {
+        let lost = self.asides.away();
+        self.effects.extend(lost.into_iter().map(Effect::Tell));
+    }
+
     fn contact(&mut self, mut contact: v1::Contact) {
         contact.addresses.truncate(CONTACT_ADDRESSES_MAX);
+        contact.tcp.truncate(CONTACT_ADDRESSES_MAX);
         self.note(Body::Contact(contact.clone()));
         self.contact = Some(contact);
     }
@@ -261,6 +282,10 @@ impl Session {
             return self.end(End::LoggedOut { waiting: 0 });
         }
         let Some(body) = reply.body else { return };
+        let body = match self.asides.reply(reply.id, body) {
+            Ok(event) => return self.tell(event),
+            Err(body) => body,
+        };
         for reader in [&mut self.inbox, &mut self.broadcast] {
             reader.answered(reply.id);
         }
@@ -406,6 +431,7 @@ impl Session {
     fn mourn(&mut self) {
         self.phase = Phase::Offline { lost: true };
         self.queue.away();
+        self.forget_asides();
         if self.exit == Exit::No && !self.mourned {
             self.mourned = true;
             self.tell(Event::Disconnected);
@@ -418,6 +444,7 @@ impl Session {
         self.phase = Phase::Renewing;
         self.tell_at = None;
         self.queue.disconnected();
+        self.asides.disconnected();
         let record = self.queue.renew();
         self.effects.push(Effect::Record(record));
     }
@@ -439,8 +466,9 @@ impl Session {
 
     fn send_commands(&mut self, now: Duration) {
         if let Phase::Online(online) = &mut self.phase {
+            let asides = self.asides.send(&mut online.next_id);
             let frames = self.queue.send(&mut online.next_id, &mut online.pace, now);
-            self.effects.extend(frames.into_iter().map(Effect::Send));
+            self.effects.extend(asides.into_iter().chain(frames).map(Effect::Send));
         }
     }
 

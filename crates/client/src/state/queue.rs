@@ -434,6 +434,7 @@ impl Item {
             reply::Body::Done(_) => Answer::Done,
             reply::Body::Invited(invited) => Answer::Invited(invited),
             reply::Body::Sight(sight) => Answer::Sight(sight.may),
+            reply::Body::Files(files) => Answer::Files(files),
             reply::Body::Refused(refused) if refused.reason() == Reason::Busy => return self.again(),
             reply::Body::Refused(refused) => Answer::Refused { reason: refused.reason(), text: refused.text },
             _ => return Judged::Nonsense,

@@ -200,6 +200,8 @@ impl Session {
             }
             // Left over by an earlier process.
             Event::Answer { ticket: None, command, answer } => self.judge(&command, &answer, now),
+            // Nothing is asked of files yet.
+            Event::Aside { .. } => Vec::new(),
             Event::Message(message) => vec![
                 Effect::Know(message.sender.clone()),
                 Effect::Print(text::message(&message.sender, &message.text)),
@@ -274,6 +276,8 @@ pub(crate) fn judged(command: &Command, answer: &Answer) -> String {
         | Answer::Done
         | Answer::Lost
         | Answer::Local
+        | Answer::Files(_)
+        | Answer::Sources(_)
         | Answer::Invited(_)
         | Answer::Sight(_) => String::new(),
     }

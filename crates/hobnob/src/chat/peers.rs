@@ -5,11 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 use hobnob_client::{Client, storage::PeersFile};
 use hobnob_peer::{
     keys::Keys,
-    network::{Link, LinkEvent, Network, NetworkError, NetworkEvents, Path, Relay, Setup},
+    network::{Link, LinkEvent, Network, NetworkError, NetworkEvents, Path, Setup},
     talk::{Effect, Talks},
 };
 
 use super::text;
+use crate::files;
 
 /// What carries out the wishes of private talk.
 pub(super) struct Peers {
@@ -24,15 +25,7 @@ impl Peers {
     /// For a session, with its private talks, and what a person has to be told.
     pub(super) fn new(client: &Client, relay_only: bool) -> (Self, Talks, String) {
         let peering = client.peering();
-        let relay = peering.relay.zip(peering.verifier.clone()).map(|(relay, verifier)| Relay {
-            host: peering.address.host.clone(),
-            port: peering.address.port,
-            tls: !peering.address.plain,
-            // What is no port is none.
-            discovery_port: u16::try_from(relay.discovery_port).unwrap_or(0),
-            verifier,
-        });
-        let setup = Setup { seed: peering.seed, relay, relay_only };
+        let setup = files::network_setup(client, relay_only);
         let (file, text, words) = match peering.peers.clone().map(|file| (file.load(), file)) {
             None => (None, String::new(), String::new()),
             Some((Ok(text), file)) => (Some(file), text, String::new()),

@@ -144,7 +144,7 @@ async fn submit(mut session: Session, command: Command, signals: &Signals) -> Re
             Some(Event::Disconnected) => deadline = Some(Instant::now() + PATIENCE),
             Some(Event::Reconnected) => deadline = None,
             Some(Event::FirstContact(fingerprint)) => met(&session.server, &fingerprint),
-            Some(Event::Message(_) | Event::Presence { .. } | Event::Peer(_)) => {}
+            Some(Event::Message(_) | Event::Presence { .. } | Event::Peer(_) | Event::Aside { .. }) => {}
             Some(Event::Ended(End::LoggedOut { .. })) | None => return give_up(session, waiting),
             Some(Event::Ended(end)) => {
                 say(&text::end(&end).0)?;

@@ -108,7 +108,7 @@ fn plain_line(event: &Event) -> String {
         Event::Disconnected => text::DISCONNECTED.to_owned(),
         Event::Reconnected => text::RECONNECTED.to_owned(),
         Event::Answer { command, answer, .. } => line::judged(command, answer),
-        Event::Peer(_) | Event::FirstContact(_) | Event::Ended(_) => String::new(),
+        Event::Peer(_) | Event::Aside { .. } | Event::FirstContact(_) | Event::Ended(_) => String::new(),
     }
 }
 
@@ -124,7 +124,11 @@ fn json_line(event: &Event) -> String {
         Event::Presence { user, online } => json!({ "type": "presence", "user": user, "online": online }),
         Event::Disconnected => json!({ "type": "connection", "connected": false }),
         Event::Reconnected => json!({ "type": "connection", "connected": true }),
-        Event::Answer { .. } | Event::Peer(_) | Event::FirstContact(_) | Event::Ended(_) => {
+        Event::Answer { .. }
+        | Event::Aside { .. }
+        | Event::Peer(_)
+        | Event::FirstContact(_)
+        | Event::Ended(_) => {
             return String::new();
         }
     };

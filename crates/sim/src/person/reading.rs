@@ -23,6 +23,8 @@ impl Person {
             Event::Reconnected => self.state().online = true,
             // The simulated server's key is known.
             Event::FirstContact(_) => self.problem(Kind::Ended, "is told of a first contact"),
+            // Nobody here has files.
+            Event::Aside { .. } => self.problem(Kind::Ended, "is told of files"),
             // Nobody here asks for private talk.
             Event::Peer(_) => self.problem(Kind::Ended, "is told of private talk"),
             Event::Ended(end) => self.ended(seat, &end),

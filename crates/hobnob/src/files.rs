@@ -1,0 +1,97 @@
+//! What shares and downloads need of a session: its folder and key, a network, and the server's ear. Both the line
+//! client and the one-shots stand on it.
+
+use std::path::PathBuf;
+
+use hobnob_client::{Answer, Aside, Client};
+use hobnob_peer::{
+    files::{Files, FilesError, FilesEvents, Reply, Request, Setup, tcp_addresses},
+    network::{self, Relay},
+};
+use hobnob_protocol::v1;
+
+/// How a session's files are begun.
+pub(crate) struct Begin {
+    /// Where downloads go.
+    pub(crate) downloads: PathBuf,
+    /// Never show an address to others.
+    pub(crate) relay_only: bool,
+    /// What is here is offered to others: the session is online.
+    pub(crate) holds: bool,
+    /// Whom the user blocks.
+    pub(crate) blocked: Vec<String>,
+}
+
+/// Begins with the files of a session; `None`: it has no place on disk for them, or a server that knows none.
+///
+/// # Errors
+/// The folder cannot be used.
+pub(crate) fn start(client: &Client, begin: Begin) -> Result<Option<(Files, FilesEvents)>, FilesError> {
+    let peering = client.peering();
+    let (Some(data), Some(ticket_key)) = (peering.files.clone(), peering.ticket_key) else { return Ok(None) };
+    let Begin { downloads, relay_only, holds, blocked } = begin;
+    let seed = peering.seed;
+    Files::start(Setup { seed, ticket_key, data, downloads, relay_only, holds, listen: None, blocked })
+        .map(Some)
+}
+
+/// What the network of peers of a session is opened with.
+pub(crate) fn network_setup(client: &Client, relay_only: bool) -> network::Setup {
+    let peering = client.peering();
+    let relay = peering.relay.zip(peering.verifier.clone()).map(|(relay, verifier)| Relay {
+        host: peering.address.host.clone(),
+        port: peering.address.port,
+        tls: !peering.address.plain,
+        // What is no port is none.
+        discovery_port: u16::try_from(relay.discovery_port).unwrap_or(0),
+        verifier,
+    });
+    network::Setup { seed: peering.seed, relay, relay_only }
+}
+
+/// What is to be asked of the server, as its client asks it.
+pub(crate) fn aside(request: Request) -> Aside {
+    match request {
+        Request::Hold(hold) => Aside::Hold(hold),
+        Request::HoldMore(more) => Aside::HoldMore(more),
+        Request::Release(release) => Aside::Release(release),
+        Request::FindSources(find) => Aside::FindSources(find),
+    }
+}
+
+/// What the server has answered.
+pub(crate) fn reply(answer: Answer) -> Reply {
+    match answer {
+        Answer::Done => Reply::Done,
+        Answer::Sources(sources) => Reply::Sources(sources),
+        Answer::Refused { text, .. } => Reply::Refused(text),
+        _ => Reply::Away,
+    }
+}
+
+/// Where others reach this device, as the network of peers and the TCP listener of files have said.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    contact: Option<v1::Contact>,
+    tcp: Option<u16>,
+}
+
+impl Reach {
+    /// The network has said where it is; the result is for the server to know.
+    pub(crate) fn network(&mut self, contact: v1::Contact) -> Option<v1::Contact> {
+        self.contact = Some(contact);
+        self.told()
+    }
+
+    /// Files listen on this TCP port; the result is for the server to know.
+    pub(crate) fn listening(&mut self, port: u16) -> Option<v1::Contact> {
+        self.tcp = Some(port);
+        self.told()
+    }
+
+    fn told(&self) -> Option<v1::Contact> {
+        let contact = self.contact.clone()?;
+        let tcp = self.tcp.map(|port| tcp_addresses(&contact.addresses, port)).unwrap_or_default();
+        Some(v1::Contact { tcp, ..contact })
+    }
+}
