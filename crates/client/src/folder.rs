@@ -273,7 +273,7 @@ mod tests {
         let other = disk.open("yoda", Slot::OneShot).ok().unwrap();
         assert!(first.seed != second.seed && first.seed != other.seed);
         let of_user = data.path().join("localhost_4000/yoda");
-        for number in ["1", "2", "4"] {
+        for number in ["1", "2", "5"] {
             assert!(of_user.join(number).join("device.key").exists(), "{number}");
         }
         let seed = first.seed;

@@ -1,5 +1,6 @@
 //! The machine by tables, and (`world`) against a tiny server with losses at every point.
 
+mod aside;
 mod many;
 mod private;
 mod world;
