@@ -57,6 +57,8 @@ pub(crate) enum Workload {
     Offline(Offline),
     /// Private talk of two people at real clients: consent, latency, the relay's cost
     Talk(Talk),
+    /// One shares a file, others download it together, on machines with capped uplinks: network namespaces, as root
+    Swarm(Swarm),
     /// All of them in turn, as the project's aims are stated
     All {
         /// Tiny numbers, to see that it works
@@ -140,6 +142,22 @@ pub(crate) struct Talk {
     /// MiB of text over the relay
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) mebibytes: u64,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Swarm {
+    /// Size of the file
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) mebibytes: u64,
+    /// Those who download
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub(crate) leechers: u8,
+    /// Mbit/s of every uplink
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) uplink: u32,
+    /// How often, each time with another file
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
 }
 
 impl Workload {

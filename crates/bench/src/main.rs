@@ -14,6 +14,7 @@ mod report;
 mod server;
 mod stream;
 mod tls;
+mod town;
 mod workload;
 
 use std::time::Duration;
@@ -54,6 +55,7 @@ async fn run(common: &args::Common, workload: &Workload) -> anyhow::Result<Line>
         Workload::Fanout(fanout) => workload::fanout::run(common, fanout).await,
         Workload::Offline(offline) => workload::offline::run(common, offline).await,
         Workload::Talk(talk) => workload::talk::run(common, talk).await,
+        Workload::Swarm(swarm) => workload::swarm::run(common, swarm).await,
         Workload::All { .. } => unreachable!("`all` was taken apart"),
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     link::Target,
     process::{self, Memory},
     tls,
+    town::{self, Town},
 };
 
 /// How long the start may take: importing accounts hashes their passwords.
@@ -47,12 +48,36 @@ impl Server {
         accounts: &[Arc<Account>],
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let program = program(common)?;
+        let command = Command::new(program(common)?);
+        let server = Self::start_by(command, "127.0.0.1:0", common, accounts, settings).await?;
+        ensure!(server.target.address.ip().is_loopback(), "the server listens beyond loopback");
+        Ok(server)
+    }
+
+    /// Starts one at the hub of a network of its own.
+    pub(crate) async fn start_in_town(
+        common: &Common,
+        accounts: &[Arc<Account>],
+        town: &Town,
+        port: u16,
+    ) -> anyhow::Result<Self> {
+        let command = town.command(0, &program(common)?);
+        let listen = format!("{}:{port}", town::address(0));
+        Self::start_by(command, &listen, common, accounts, &[]).await
+    }
+
+    async fn start_by(
+        mut command: Command,
+        listen: &str,
+        common: &Common,
+        accounts: &[Arc<Account>],
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let folder = folder(common)?;
         let credentials = folder.path().join("credentials");
         account::write_credentials(&credentials, accounts)?;
-        let mut command = Command::new(&program);
-        command.arg("serve").args(["--listen", "127.0.0.1:0", "--send-rate", "off", "--log", "warn"]);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.arg("serve").args(["--listen", listen, "--send-rate", "off", "--log", "warn"]);
         command.arg("--data").arg(folder.path().join("data")).arg("--credentials").arg(&credentials);
         for (name, value) in settings {
             command.args([&format!("--{name}"), *value]);
@@ -60,10 +85,9 @@ impl Server {
         if common.plain {
             command.args(["--tls", "off"]);
         }
-        command.args(&common.server_arg).env_clear().kill_on_drop(true);
+        command.args(&common.server_arg).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(folder.path().join("log"))?);
-        let mut child =
-            command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
+        let mut child = command.spawn().context("the server cannot be started")?;
         let pid = child.id().context("the server is gone already")?;
         let address = match timeout(START_TIMEOUT, ready(&mut child)).await {
             Ok(Ok(address)) => address,
@@ -135,7 +159,6 @@ async fn ready(child: &mut Child) -> anyhow::Result<SocketAddr> {
     let rest = line.strip_prefix("hobnob is listening on ").context("the server did not start")?;
     let address = rest.split([',', '\n']).next().unwrap_or_default();
     let address: SocketAddr = address.parse().with_context(|| format!("no address: {address:?}"))?;
-    ensure!(address.ip().is_loopback(), "the server listens beyond loopback");
     Ok(address)
 }
 

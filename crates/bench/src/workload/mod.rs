@@ -4,6 +4,7 @@ pub(crate) mod direct;
 pub(crate) mod fanout;
 pub(crate) mod idle;
 pub(crate) mod offline;
+pub(crate) mod swarm;
 pub(crate) mod talk;
 
 use crate::{
