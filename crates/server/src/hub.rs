@@ -22,12 +22,13 @@ use hobnob_protocol::{
     v1,
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::present::Present;
+use crate::mailbox::{self, Receiver, Refused, Sender};
 use crate::store::{AccountId, Ended, SessionId, StreamId};
 
 /// A committed entry on its way to whoever is online.
@@ -95,7 +96,7 @@ impl Blocks {
 /// The hub's end of a connected session.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    mailbox: mpsc::Sender<Mail>,
+    mailbox: Sender<Mail>,
     /// What the connection's session shares with the hub.
     pub shared: Arc<Shared>,
 }
@@ -135,8 +136,8 @@ impl Shared {
 
 /// A mailbox for a new connection.
 #[must_use]
-pub fn mailbox() -> (Handle, mpsc::Receiver<Mail>) {
-    let (mailbox, mail) = mpsc::channel(MAILBOX_FRAMES);
+pub fn mailbox() -> (Handle, Receiver<Mail>) {
+    let (mailbox, mail) = mailbox::bounded(MAILBOX_FRAMES);
     (Handle { mailbox, shared: Arc::default() }, mail)
 }
 
@@ -151,7 +152,7 @@ impl Handle {
     }
 
     fn frame(&self, frame: &Bytes) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.mailbox.try_send(Mail::Frame(frame.clone())) {
+        if let Err(Refused::Full) = self.mailbox.try_send(Mail::Frame(frame.clone())) {
             self.shared.kick(Close::SlowConsumer);
         }
     }

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod import;
 pub mod link;
 pub mod listen;
+pub mod mailbox;
 pub mod node;
 pub mod password;
 pub mod reader;

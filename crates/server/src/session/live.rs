@@ -16,7 +16,7 @@ use hobnob_protocol::{
     v1::{ClientFrame, reply::Body as Reply},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, sleep_until},
 };
 
@@ -25,6 +25,7 @@ use crate::{
     handler::{message::Ack, presence, private},
     hub::{Handle, Mail, Place, Shared},
     link::{Gone, Link},
+    mailbox,
     node::Node,
     relay::Admission,
     rules::{invite::Party, push::Sent, rate::Bucket, stream::Sender},
@@ -64,9 +65,9 @@ pub(crate) struct Live<L> {
     pub(crate) device: bytes::Bytes,
     push: Push,
     shared: Arc<Shared>,
-    mail: mpsc::Receiver<Mail>,
-    pub(crate) acks_in: mpsc::Sender<Ack>,
-    acks: mpsc::Receiver<Ack>,
+    mail: mailbox::Receiver<Mail>,
+    pub(crate) acks_in: mailbox::Sender<Ack>,
+    acks: mailbox::Receiver<Ack>,
     in_flight: usize,
     /// A request that waits until all submits before it are answered, or until stored messages are pushed.
     held: Option<ClientFrame>,
@@ -128,7 +129,7 @@ impl<L: Link> Live<L> {
         wire: Wire<L>,
         entered: Entered,
         handle: Handle,
-        mail: mpsc::Receiver<Mail>,
+        mail: mailbox::Receiver<Mail>,
     ) -> Self {
         let Entered { logged_in, id, device } = entered;
         let (now, shared) = (Instant::now(), handle.shared.clone());
@@ -143,7 +144,7 @@ impl<L: Link> Live<L> {
         }
         let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
         let limits = node.policy.limits();
-        let (acks_in, acks) = mpsc::channel(IN_FLIGHT_MAX);
+        let (acks_in, acks) = mailbox::bounded(IN_FLIGHT_MAX);
         let push = Push {
             account: place.account,
             blocks,
@@ -330,8 +331,8 @@ impl<L: Link> Live<L> {
         tokio::select! {
             biased;
             () = self.node.shutdown.cancelled() => self.drain().await,
-            Some(ack) = self.acks.recv() => self.ack(ack).await,
-            Some(mail) = self.mail.recv() => self.mail(mail).await,
+            ack = self.acks.recv() => self.ack(ack).await,
+            mail = self.mail.recv() => self.mail(mail).await,
             input = read, if may_read => self.input(input).await,
             () = sleep_until(deadline) => self.tick().await,
         }
@@ -340,11 +341,11 @@ impl<L: Link> Live<L> {
     /// Takes what has come meanwhile, so that it is written together.
     async fn drain_queues(&mut self) -> Step {
         for _ in 0..TURN {
-            let Ok(ack) = self.acks.try_recv() else { break };
+            let Some(ack) = self.acks.try_recv() else { break };
             self.ack(ack).await?;
         }
         for _ in 0..TURN {
-            let Ok(mail) = self.mail.try_recv() else { break };
+            let Some(mail) = self.mail.try_recv() else { break };
             self.mail(mail).await?;
         }
         for _ in 0..TURN {
@@ -417,7 +418,7 @@ impl<L: Link> Live<L> {
     async fn drain(&mut self) -> Step {
         let answers = async {
             while self.in_flight > 0 {
-                let Some(ack) = self.acks.recv().await else { break };
+                let ack = self.acks.recv().await;
                 self.in_flight -= 1;
                 self.wire.reply(ack.id, Reply::Submitted(ack.submitted)).await?;
             }
