@@ -26,7 +26,11 @@ async fn border_sizes(way: Way, sizes: &[usize]) {
         // What is there is offered, and not fetched again.
         assert_eq!(server.holder_count(shared), 2);
         taker.download(shared);
-        assert_eq!(taker.next().await, Event::AlreadyThere { name: format!("{size}.bin"), path });
+        assert_eq!(taker.next().await, Event::AlreadyThere {
+            name: format!("{size}.bin"),
+            id: shared.id,
+            path
+        });
     }
     giver.leave().await;
     taker.leave().await;
@@ -172,7 +176,7 @@ async fn a_file_that_changes_is_not_offered_any_more() {
     .await
     .unwrap();
     taker.files().cancel("a.txt").unwrap();
-    assert_eq!(taker.next().await, Event::Cancelled { name: "a.txt".to_owned() });
+    assert_eq!(taker.next().await, Event::Cancelled { name: "a.txt".to_owned(), id: shared.id });
 }
 
 /// A source of this manner and an honest one: the file comes.

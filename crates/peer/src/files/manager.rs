@@ -314,7 +314,7 @@ impl Manager {
                 if self.stop_folder(content).is_none() {
                     self.stop(content);
                 }
-                self.out(Event::Cancelled { name });
+                self.out(Event::Cancelled { name, id: content.id });
             }
             Err(event) => self.out(*event),
         }
