@@ -9,6 +9,7 @@ mod files;
 mod log;
 mod oneshot;
 mod output;
+mod progress;
 mod serve;
 mod signals;
 mod termios;

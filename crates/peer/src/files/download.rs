@@ -296,7 +296,8 @@ impl Download {
         let (done, size) = (self.done(), self.shape.size());
         let (direct, relayed) = self.swarm.as_ref().map_or((0, 0), Swarm::links);
         let (name, id, rate) = (self.name.clone(), self.content.id, self.meter.rate);
-        Progress { name, id, done, size, rate, direct, relayed, left: left(size - done, rate) }
+        let stalled = self.stalled && self.phase == Phase::Going;
+        Progress { name, id, done, size, rate, direct, relayed, left: left(size - done, rate), stalled }
     }
 }
 

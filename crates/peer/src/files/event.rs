@@ -103,6 +103,8 @@ pub struct Progress {
     pub relayed: usize,
     /// At this rate; `None`: nothing comes.
     pub left: Option<Duration>,
+    /// Nobody has what is missing, for now.
+    pub stalled: bool,
 }
 
 /// What is offered here.

@@ -245,10 +245,16 @@ impl Manager {
             direct: 0,
             relayed: 0,
             left: None,
+            stalled: !folder.running.is_empty(),
         };
         for index in &folder.running {
-            let Some(download) = self.downloads.get(&folder.files[*index].1) else { continue };
+            let Some(download) = self.downloads.get(&folder.files[*index].1) else {
+                // It is being copied.
+                sum.stalled = false;
+                continue;
+            };
             let one = download.progress();
+            sum.stalled &= one.stalled;
             sum.done = sum.done.saturating_add(one.done);
             sum.rate = sum.rate.saturating_add(one.rate);
             sum.direct = sum.direct.max(one.direct);
