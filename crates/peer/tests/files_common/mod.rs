@@ -61,7 +61,8 @@ pub(crate) fn ticket(key: [u8; 32], user: &str, content: Content, expires_ms: i6
         expires_ms,
     };
     let ticket = ticket.encode_to_vec();
-    let signature = Ed25519KeyPair::from_seed_unchecked(&SERVER).unwrap().sign(&ticket);
+    let signed = [hobnob_protocol::TICKET_DOMAIN, &ticket].concat();
+    let signature = Ed25519KeyPair::from_seed_unchecked(&SERVER).unwrap().sign(&signed);
     (ticket, signature.as_ref().to_vec())
 }
 
