@@ -26,11 +26,10 @@ async fn border_sizes(way: Way, sizes: &[usize]) {
         // What is there is offered, and not fetched again.
         assert_eq!(server.holder_count(shared), 2);
         taker.download(shared);
-        assert_eq!(taker.next().await, Event::AlreadyThere {
-            name: format!("{size}.bin"),
-            id: shared.id,
-            path
-        });
+        assert_eq!(
+            taker.next().await,
+            Event::AlreadyThere { name: format!("{size}.bin"), id: shared.id, path }
+        );
     }
     giver.leave().await;
     taker.leave().await;

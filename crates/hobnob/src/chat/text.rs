@@ -1,5 +1,6 @@
 //! Every line that a person sees in a chat, in one place. All end in a newline.
 
+pub(crate) mod files;
 pub(crate) mod private;
 
 use std::borrow::Cow;
@@ -36,6 +37,8 @@ pub(crate) const PASSWORD_UNKNOWN: &str =
 /// What an earlier process left is not all there.
 pub(crate) const OUTBOX_DAMAGED: &str =
     "Error. The outbox was damaged, some messages may not have been sent\n";
+/// The server is away, and the question makes no sense later.
+pub(crate) const NOT_ASKED: &str = "Error. The server could not be asked. Please try again later\n";
 /// The client keeps a lot, but not everything.
 pub(crate) const NOT_SENT: &str =
     "Error. Too much waits for the server already, what was typed last is not sent\n";

@@ -24,6 +24,8 @@ pub(crate) struct ChatSettings {
     pub(crate) data: PathBuf,
     /// The only key to accept.
     pub(crate) pin: Option<String>,
+    /// Where downloads go; it may not be there yet.
+    pub(crate) downloads: PathBuf,
     /// Never show an address to others: private talk goes through the relay.
     pub(crate) relay_only: bool,
 }
@@ -55,7 +57,12 @@ impl ChatSettings {
         let relay_only = layers.switch("relay-only");
         let data = layers.data("client", surroundings);
         let pin = layers.check("pin", pin);
-        let read = || Some(Self { destination: destination?, data: data?, pin, relay_only });
+        let downloads = layers.path("downloads");
+        if downloads.as_ref().is_some_and(|path| path.exists() && !path.is_dir()) {
+            layers.blame("downloads", "is not a folder");
+        }
+        let downloads = downloads.unwrap_or_else(|| PathBuf::from("."));
+        let read = || Some(Self { destination: destination?, data: data?, pin, downloads, relay_only });
         let read = read();
         layers.finish(read)
     }

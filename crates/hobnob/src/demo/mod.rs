@@ -133,6 +133,7 @@ fn settings(folder: &Path, name: &str, port: u16, pin: &str) -> ChatSettings {
         },
         data: folder.join(name),
         pin: Some(pin.to_owned()),
+        downloads: folder.join(name).join("downloads"),
         relay_only: false,
     }
 }

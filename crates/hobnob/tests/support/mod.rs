@@ -192,6 +192,10 @@ impl Chat {
         self.0.signal(Signal::INT);
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.0.signal(signal);
+    }
+
     /// Dies without a word.
     pub(crate) fn crash(self) {
         drop(self);

@@ -44,6 +44,7 @@ use limits::{COMMANDS, EVENTS};
 use manager::{Command, Manager};
 
 pub use event::{Content, Ended, Entry, Event, Progress, Reply, Request, RequestId, Shared};
+pub use kept::kept_any;
 pub use tcp::addresses as tcp_addresses;
 
 /// What files are begun with.
@@ -265,7 +266,7 @@ impl Common {
     }
 
     fn shares(&self) -> PathBuf {
-        self.data.join("shares")
+        self.data.join(kept::FOLDER)
     }
 
     fn listings(&self) -> PathBuf {
