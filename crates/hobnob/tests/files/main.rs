@@ -4,6 +4,7 @@
 mod support;
 
 mod blocks;
+mod chaos;
 mod folders;
 mod leaving;
 mod names;
