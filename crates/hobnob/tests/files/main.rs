@@ -17,10 +17,11 @@ mod sizes;
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use support::{Chat, World};
+use tokio::time::Instant;
 
 const CHUNK: usize = 256 * 1024;
 /// What takes longer has failed.
