@@ -43,16 +43,8 @@ fn downloads(world: &World, name: &str) -> PathBuf {
 
 /// Bytes that look like nothing, others for each seed.
 fn content(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut word = || {
-        // Xorshift, https://doi.org/10.18637/jss.v008.i14
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut content: Vec<u8> = std::iter::repeat_with(&mut word).take(bytes.div_ceil(8)).flatten().collect();
-    content.truncate(bytes);
+    let mut content = vec![0; bytes];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut content);
     content
 }
 

@@ -20,7 +20,12 @@ fn one_name_with_several_contents_is_ambiguous() {
     crate::downloaded(&eva, "a (1)");
     is_there(&downloads(&world, "eva").join("a"), &large);
     is_there(&downloads(&world, "eva").join("a (1)"), b"small");
+    // Both are offered under the name that others know.
     eva.types("unshare a");
+    for line in ["Error. a is ambiguous:", &lines[0], &lines[1]] {
+        eva.sees(line);
+    }
+    eva.types(&format!("unshare {small}"));
     eva.sees("Stopped sharing a");
 }
 
