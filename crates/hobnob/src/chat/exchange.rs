@@ -22,6 +22,8 @@ pub(super) struct Exchange {
     state: State,
     /// They know the network.
     joined: bool,
+    /// There is none, as a person was told.
+    alone: bool,
     /// What follows from wishes that cannot be carried out. Each follows from something typed, and is taken before more is.
     unheard: VecDeque<Event>,
 }
@@ -45,6 +47,7 @@ impl Exchange {
             reach: Reach::default(),
             state: State::Idle,
             joined: false,
+            alone: false,
             unheard: VecDeque::new(),
         }
     }
@@ -67,7 +70,7 @@ impl Exchange {
         };
     }
 
-    /// Sees that there is a network; the result is what a person has to be told.
+    /// Sees that there is a network; the result is what a person has to be told, once for each wish that needs it.
     pub(super) async fn join(&mut self, peers: &mut Peers) -> String {
         let State::Begun(files, _) = &self.state else { return String::new() };
         if self.joined {
@@ -79,6 +82,7 @@ impl Exchange {
                 String::new()
             }
             Ok(None) => String::new(),
+            Err(_) if std::mem::replace(&mut self.alone, true) => String::new(),
             Err(why) => text::files::no_network(&why),
         }
     }
@@ -86,7 +90,10 @@ impl Exchange {
     /// Carries out one wish; the result is what a person has to be told.
     pub(super) async fn carry_out(&mut self, wish: Wish, peers: &mut Peers) -> String {
         let words = match wish {
-            Wish::Download(_) | Wish::Share(_) => self.join(peers).await,
+            Wish::Download(_) | Wish::Share(_) => {
+                self.alone = false;
+                self.join(peers).await
+            }
             _ => String::new(),
         };
         let State::Begun(files, _) = &self.state else {

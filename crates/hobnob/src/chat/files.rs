@@ -4,16 +4,17 @@
 
 mod progress;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use hobnob_client::event::{Answer, Command};
-use hobnob_peer::files::{Content, Entry, Event, Reply, RequestId};
+use hobnob_peer::files::{Content, Entry, Event, Reply, Request, RequestId};
 use hobnob_protocol::v1::{self, submitted::Outcome};
 
 use super::{
     line::{Effect, Session, print},
     text,
 };
+use crate::files::reply;
 use progress::Board;
 
 /// Wishes that wait for the beginning. More are not typed in the time that an answer takes.
@@ -86,13 +87,18 @@ pub(super) struct Files {
     place: Place,
     phase: Phase,
     waiting: Vec<Wish>,
+    /// What the server was told to forget and has not said that it did. Bounded by what the client takes.
+    releases: BTreeSet<RequestId>,
+    /// What to say when it has.
+    released: String,
     board: Board,
 }
 
 impl Files {
     pub(super) fn new(place: Place) -> Self {
         let board = Board::new(place.row);
-        Self { place, phase: Phase::Idle, waiting: Vec::new(), board }
+        let (waiting, releases, released) = (Vec::new(), BTreeSet::new(), String::new());
+        Self { place, phase: Phase::Idle, waiting, releases, released, board }
     }
 }
 
@@ -240,10 +246,29 @@ impl Session {
     pub(crate) fn files(&mut self, event: Event, now: Duration) -> Vec<Effect> {
         let mut effects = self.files.board.note(&event, now);
         effects.extend(match event {
-            Event::Server { id, request } => vec![Effect::Pass(id, request)],
+            Event::Server { id, request } => {
+                if matches!(request, Request::Release(_)) {
+                    self.files.releases.insert(id);
+                }
+                vec![Effect::Pass(id, request)]
+            }
+            // Once it is said, nobody finds it any more.
+            Event::Unshared { .. } if !self.files.releases.is_empty() => {
+                self.files.released += &text::files::event(&event);
+                Vec::new()
+            }
             Event::Listening { port } => vec![Effect::Listening(port)],
             event => print(text::files::event(&event)),
         });
+        effects
+    }
+
+    /// The server has answered what files had to say to it.
+    pub(super) fn answer_to_request(&mut self, id: RequestId, answer: Answer) -> Vec<Effect> {
+        let mut effects = vec![Effect::Files(Wish::Answered(id, reply(answer)))];
+        if self.files.releases.remove(&id) && self.files.releases.is_empty() {
+            effects.extend(print(std::mem::take(&mut self.files.released)));
+        }
         effects
     }
 

@@ -245,9 +245,7 @@ impl Session {
             }
             // Left over by an earlier process.
             Event::Answer { ticket: None, command, answer } => self.judge(&command, &answer, now),
-            Event::Aside { id, answer } => {
-                vec![Effect::Files(Wish::Answered(RequestId(id), crate::files::reply(answer)))]
-            }
+            Event::Aside { id, answer } => self.answer_to_request(RequestId(id), answer),
             Event::Message(message) => vec![
                 Effect::Know(message.sender.clone()),
                 Effect::Print(text::message(&message.sender, &message.text)),
@@ -305,8 +303,8 @@ impl Session {
 
     /// What the server said to a message, a broadcast, a block or its end.
     fn judge(&mut self, command: &Command, answer: &Answer, now: Duration) -> Vec<Effect> {
-        let mut effects = print(judged(command, answer));
-        effects.extend(self.block_of_files(command, answer));
+        let mut effects: Vec<_> = self.block_of_files(command, answer).into_iter().collect();
+        effects.extend(print(judged(command, answer)));
         effects.extend(self.note_block(command, answer, now));
         effects
     }

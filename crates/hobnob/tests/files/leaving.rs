@@ -1,6 +1,6 @@
 //! Leaving while files come and go.
 
-use crate::{content, fetch, freeze, has_begun, person, share, support::World, thaw, wait_for};
+use crate::{content, fetch, freeze, has_begun, person, person_with, share, support::World, thaw, wait_for};
 
 const LARGE: usize = 256 << 20;
 
@@ -25,11 +25,25 @@ fn who_leaves_keeps_what_came() {
 }
 
 #[test]
-fn a_person_who_only_takes_part_of_files_does_not_time_out_by_them() {
+fn what_a_client_does_by_itself_is_no_activity() {
     let world = World::with(&["--idle-timeout", "3s"]);
     let mut hans = person(&world, "hans");
     share(&world, "hans", &hans, "a", b"a");
-    // What a client does by itself is no activity.
     hans.sees("Timeout. You are logged out due to inactivity");
     assert_eq!(hans.ends(), 0);
+}
+
+#[test]
+fn who_waits_for_a_download_is_not_logged_out() {
+    let world = World::with(&["--idle-timeout", "8s", "--relay-rate", "512K/s"]);
+    let (hans, bob) = (person_with(&world, "hans", &["--relay-only"]), person(&world, "bob"));
+    share(&world, "hans", &hans, "a", &content(6 << 20, 1));
+    bob.types("download a");
+    for _ in 0..2 {
+        // One every five seconds; whoever gives it has to do something.
+        let line = bob.finds("a: ");
+        assert!(line.ends_with(", 1 source, relayed"), "{line}");
+        hans.catches_up();
+    }
+    crate::downloaded(&bob, "a");
 }

@@ -25,7 +25,8 @@ fn a_download_over_the_relay_goes_on_when_it_is_back() {
     let bytes = content(8 << 20, 1);
     share(&world, "hans", &hans, "a", &bytes);
     bob.types("download a");
-    bob.finds("a: ");
+    let line = bob.finds("a: ");
+    assert!(line.ends_with(", 1 source, relayed"), "{line}");
     world.crash();
     for chat in [&hans, &bob] {
         chat.sees("Lost the connection to the server, trying again");

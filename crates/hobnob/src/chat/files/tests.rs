@@ -220,6 +220,19 @@ fn what_files_say_to_the_server_is_passed_on() {
 }
 
 #[test]
+fn it_is_said_to_be_shared_no_more_when_the_server_knows() {
+    let mut world = World::begun(Place::default());
+    for id in [7, 8] {
+        let request = Request::Release(v1::Release::default());
+        assert_eq!(world.tells(Event::Server { id: RequestId(id), request }), format!("[pass {id}]"));
+    }
+    assert_eq!(world.tells(Event::Unshared { name: "a".to_owned() }), "");
+    assert_eq!(world.event(Told::Aside { id: 7, answer: Answer::Done }), "");
+    assert_eq!(world.event(Told::Aside { id: 8, answer: Answer::Lost }), "Stopped sharing a\n");
+    assert_eq!(world.tells(Event::Unshared { name: "b".to_owned() }), "Stopped sharing b\n");
+}
+
+#[test]
 fn a_block_counts_at_once() {
     let mut world = World::begun(Place::default());
     let luke = || "Luke".to_owned();
