@@ -45,6 +45,13 @@ pub(crate) fn plain(progress: &Progress) -> String {
     format!("{}: {}", one_line(name), parts.join(", "))
 }
 
+/// `Reading report.pdf  42 %`, in `columns` at most, without an end of line.
+pub(crate) fn reading(name: &str, done: u64, size: u64, columns: usize) -> String {
+    let percent = format!("  {:>3} %", percent(done, size));
+    let name = clip(&format!("Reading {}", one_line(name)), columns.saturating_sub(percent.width()));
+    clip(&(name + &percent), columns)
+}
+
 /// The most important first.
 fn words(progress: &Progress) -> Vec<String> {
     let Progress { rate, direct, relayed, left, .. } = progress;
@@ -184,6 +191,13 @@ mod tests {
             assert!(line.width() <= columns && !line.contains(['\u{1b}', '\n']), "{columns}: {line:?}");
         }
         assert!(bar(&wide, 300).contains(" 99 % [#######"));
+    }
+
+    #[test]
+    fn what_is_read_fits_too() {
+        assert_eq!(reading("report.pdf", 42, 100, 80), "Reading report.pdf   42 %");
+        assert_eq!(reading("report.pdf", 42, 100, 20), "Reading repor…   42 %");
+        assert!((0..30).all(|columns| reading("\u{6587}\u{4ef6}", 1, 1, columns).width() <= columns));
     }
 
     #[test]
