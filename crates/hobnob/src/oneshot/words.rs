@@ -33,9 +33,9 @@ pub(super) fn share_failed(path: &Path, why: &str) -> String {
 pub(super) fn share_ended(name: &str, why: Ended) -> String {
     let why = match why {
         Ended::Changed => "it has changed",
-        Ended::Gone => "it is gone",
+        Ended::Gone => "it is gone, or cannot be read",
     };
-    format!("Stopped sharing {}: {why}\n", one_line(name))
+    format!("{} is not shared any more: {why}\n", one_line(name))
 }
 
 /// A download is complete.
@@ -50,8 +50,9 @@ pub(super) fn already_there(name: &str, path: &Path) -> String {
 
 /// A download cannot go on.
 pub(super) fn download_failed(name: &str, why: &str, resumable: bool) -> String {
-    let kept = if resumable { "; what came is kept, the same command goes on" } else { "" };
-    format!("Error. {}: {}{kept}\n", one_line(name), one_line(why))
+    let next =
+        if resumable { "  What came is kept, the same command goes on where it stopped\n" } else { "" };
+    format!("Error. {} could not be downloaded: {}\n{next}", one_line(name), one_line(why))
 }
 
 /// Nobody has it.
