@@ -1,7 +1,7 @@
 //! Downloads under way: what is said of them, and when one is given up.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     time::Duration,
 };
@@ -39,7 +39,7 @@ pub(super) struct Fetching {
     bar: Bar,
     failed: bool,
     /// Of which nothing final is known.
-    left: usize,
+    left: BTreeSet<ContentId>,
     stalls: Stalls,
     last: Vec<Progress>,
     said: Instant,
@@ -49,7 +49,7 @@ impl Fetching {
     /// With `failed`, something has failed already.
     pub(super) fn new(json: bool, failed: bool) -> Self {
         let (bar, said) = (Bar::new(json), Instant::now());
-        Self { json, bar, failed, left: 0, stalls: Stalls::default(), last: Vec::new(), said }
+        Self { json, bar, failed, left: BTreeSet::new(), stalls: Stalls::default(), last: Vec::new(), said }
     }
 
     /// Downloads until everything is complete or has failed, or a signal comes; the result is the exit code.
@@ -63,13 +63,14 @@ impl Fetching {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            while self.left < TOGETHER
+            while self.left.len() < TOGETHER
                 && let Some(entry) = wanted.next()
             {
+                self.left.insert(entry.content.id);
                 // There is place for as many.
-                self.left += usize::from(peers.files.download(entry).is_ok());
+                let _ = peers.files.download(entry);
             }
-            if self.left == 0 {
+            if self.left.is_empty() {
                 return Ok(u8::from(self.failed));
             }
             tokio::select! {
@@ -88,16 +89,18 @@ impl Fetching {
     }
 
     fn happened(&mut self, event: Event) -> io::Result<()> {
-        let plain = match &event {
-            Event::Downloaded { name, size, peers, time, .. } => {
-                words::downloaded(name, *size, *peers, *time)
+        let (plain, id) = match &event {
+            Event::Downloaded { name, id, size, peers, time, .. } => {
+                (words::downloaded(name, *size, *peers, *time), id)
             }
-            Event::AlreadyThere { name, path } => words::already_there(name, path),
-            Event::DownloadFailed { name, why, resumable } => words::download_failed(name, why, *resumable),
-            Event::Cancelled { name } => words::download_failed(name, GIVEN_UP, true),
+            Event::AlreadyThere { name, id, path } => (words::already_there(name, path), id),
+            Event::DownloadFailed { name, id, why, resumable } => {
+                (words::download_failed(name, why, *resumable), id)
+            }
+            Event::Cancelled { name, id } => (words::download_failed(name, GIVEN_UP, true), id),
             _ => return Ok(()),
         };
-        self.left -= 1;
+        self.left.remove(id);
         self.failed |= matches!(event, Event::DownloadFailed { .. } | Event::Cancelled { .. });
         self.bar.clear();
         say(&if self.json { ended_line(&event) } else { plain })
@@ -184,15 +187,15 @@ fn progress_line(progress: &Progress) -> String {
 
 fn ended_line(event: &Event) -> String {
     match event {
-        Event::Downloaded { name, path, size, peers, time } => json::line(&json!({
-            "type": "downloaded", "name": name, "path": path.to_string_lossy(), "size": size, "peers": peers,
+        Event::Downloaded { name, id, path, size, peers, time } => json::line(&json!({
+            "type": "downloaded", "name": name, "id": format!("{id:#}"), "path": path.to_string_lossy(), "size": size, "peers": peers,
             "time_ms": u64::try_from(time.as_millis()).unwrap_or(u64::MAX), "already_there": false
         })),
-        Event::AlreadyThere { name, path } => json::line(&json!({
-            "type": "downloaded", "name": name, "path": path.to_string_lossy(), "already_there": true
+        Event::AlreadyThere { name, id, path } => json::line(&json!({
+            "type": "downloaded", "name": name, "id": format!("{id:#}"), "path": path.to_string_lossy(), "already_there": true
         })),
-        Event::DownloadFailed { name, why, resumable } => failed_line(name, why, *resumable),
-        Event::Cancelled { name } => failed_line(name, GIVEN_UP, true),
+        Event::DownloadFailed { name, why, resumable, .. } => failed_line(name, why, *resumable),
+        Event::Cancelled { name, .. } => failed_line(name, GIVEN_UP, true),
         _ => String::new(),
     }
 }
