@@ -5,7 +5,7 @@ use hobnob_peer::files::Content;
 use hobnob_protocol::v1;
 use serde_json::json;
 
-use super::{Caller, Stop, json, peers, say, stopped, words};
+use super::{Caller, Stop, json, peers, say, stopped};
 use crate::{chat::text, config::OneShotSettings, signals::Signals};
 
 /// Lists; the result is the exit code.
@@ -28,9 +28,9 @@ async fn list(settings: OneShotSettings, pattern: String, signals: &Signals) -> 
     let answer = peers::answer(&mut session, Command::ListFiles(pattern)).await?;
     let (shown, code) = match &answer {
         Answer::Files(files) if json => (files.files.iter().map(json_line).collect(), 0),
-        Answer::Files(files) => (words::table(files), 0),
+        Answer::Files(files) => (text::files::list(&files.files, files.more), 0),
         Answer::Refused { text, .. } => (text::error(text), 1),
-        _ => (words::LOST.to_owned(), 1),
+        _ => (text::error(peers::LOST), 1),
     };
     let said = say(&shown);
     session.close().await;

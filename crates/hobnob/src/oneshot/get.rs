@@ -13,7 +13,7 @@ use self::fetching::Fetching;
 use super::{
     Caller, Session, Stop, json,
     peers::{self, Peers},
-    say, stopped, words,
+    say, stopped,
 };
 use crate::{chat::text, config::OneShotSettings, files::Begin, signals::Signals};
 
@@ -54,7 +54,8 @@ async fn begin(
     signals: &Signals,
 ) -> Result<(Peers, Vec<Entry>, bool), Stop> {
     let OneShotSettings { json, relay_only, ref downloads, .. } = settings;
-    let downloads = downloads.clone();
+    // What is kept of them has to make sense wherever the next command begins.
+    let downloads = std::path::absolute(downloads).unwrap_or_else(|_| downloads.clone());
     let mut session = Caller::new(settings)?.log_in_quietly(signals).await?;
     let (wanted, failed) = find(&mut session, names, json).await?;
     if wanted.is_empty() {
@@ -90,15 +91,15 @@ fn meant(name: &str, answer: Answer) -> Result<Entry, String> {
     let files = match answer {
         Answer::Files(v1::Files { files, .. }) => files,
         Answer::Refused { text, .. } => return Err(text::error(&text)),
-        _ => return Err(words::LOST.to_owned()),
+        _ => return Err(text::error(peers::LOST)),
     };
     let content = |entry: &v1::FileEntry| entry.content.as_ref().and_then(Content::of_wire);
     let contents: BTreeSet<_> = files.iter().filter_map(content).collect();
     if contents.len() > 1 {
-        return Err(words::ambiguous(name, &files));
+        return Err(text::files::ambiguous(name, &files));
     }
     let entry = files.into_iter().find_map(|entry| Some((content(&entry)?, entry)));
-    let (content, entry) = entry.ok_or_else(|| words::no_one_shares(name))?;
+    let (content, entry) = entry.ok_or_else(|| text::files::no_one_shares(name))?;
     Ok(Entry { content, name: entry.name, folder: entry.folder, sources: None })
 }
 
@@ -128,12 +129,12 @@ mod tests {
         assert_eq!(
             meant_of(vec![entry("x", 1, None), entry("x", 2, Some(v1::Folder { bytes: 2048, files: 3 }))]),
             Err("Error. x is ambiguous:\n\
-                 010101010101      5 bytes    1 source  x\n\
-                 020202020202      2.0 KiB    1 source  x/ (3 files)\n"
+                 \x20 010101010101  5 bytes  x\n\
+                 \x20 020202020202  2.0 KiB  x\n"
                 .to_owned())
         );
         let damaged = v1::FileEntry { content: None, ..entry("x", 1, None) };
         assert!(meant_of(vec![damaged]).is_err());
-        assert_eq!(meant("x", Answer::Lost).map(|_| ()), Err(words::LOST.to_owned()));
+        assert_eq!(meant("x", Answer::Lost).map(|_| ()), Err(text::error(peers::LOST)));
     }
 }

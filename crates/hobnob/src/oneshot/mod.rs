@@ -11,7 +11,6 @@ mod send;
 mod share;
 mod tail;
 mod users;
-mod words;
 
 use std::{
     io::{self, Write},

@@ -13,8 +13,11 @@ use hobnob_peer::{
 };
 use tokio::time::{Instant, sleep_until};
 
-use super::{Session, Stop, met, say, words};
-use crate::files::{self, Begin, Reach};
+use super::{Session, Stop, met, say};
+use crate::{
+    chat::text,
+    files::{self, Begin, Reach},
+};
 
 /// How long what is offered waits until the server can be told where it is to be found.
 const CONTACT_MAX: Duration = Duration::from_secs(3);
@@ -49,7 +52,7 @@ impl Peers {
         let (holds, relay_only) = (begin.holds, begin.relay_only);
         let started = files::start(&session.client, begin).map_err(io::Error::other);
         let Some((files, events)) = started? else {
-            say(words::NOT_HERE)?;
+            say(&text::files::impossible(text::files::NOT_HERE))?;
             session.close().await;
             return Err(Stop::Exit(1));
         };
@@ -61,7 +64,7 @@ impl Peers {
             }
             Err(error) => {
                 // There is TCP still.
-                warn(&error.to_string());
+                say(&text::files::no_network(&error.to_string()))?;
                 None
             }
         };
@@ -190,8 +193,11 @@ impl Peers {
 
 /// Says something that is not the answer.
 fn warn(why: &str) {
-    let _ = writeln!(io::stderr(), "hobnob: {}", crate::chat::text::one_line(why));
+    let _ = writeln!(io::stderr(), "hobnob: {}", text::one_line(why));
 }
+
+/// What is said where the server was gone before it answered.
+pub(super) const LOST: &str = "the connection was lost before the server answered";
 
 /// The answer to one command, at the beginning of a session.
 pub(super) async fn answer(session: &mut Session, command: hobnob_client::Command) -> Result<Answer, Stop> {
@@ -202,8 +208,8 @@ pub(super) async fn answer(session: &mut Session, command: hobnob_client::Comman
             Some(Event::Answer { ticket: Some(_), answer, .. }) => return Ok(answer),
             Some(Event::FirstContact(fingerprint)) => met(&session.server, &fingerprint),
             Some(Event::Ended(end)) => {
-                let (text, code) = crate::chat::text::end(&end);
-                say(&text)?;
+                let (words, code) = text::end(&end);
+                say(&words)?;
                 return Err(Stop::Exit(code.max(1)));
             }
             Some(_) => {}

@@ -17,7 +17,6 @@ use super::{
     peers::{self, Happened, Peers},
     say, stopped,
     tail::{self, tell},
-    words,
 };
 use crate::{chat::text, config::OneShotSettings, files::Begin, progress, signals::Signals};
 
@@ -62,7 +61,7 @@ async fn begin(
     let blocked = match peers::answer(&mut session, Command::Blocks).await? {
         Answer::Names(blocked) => blocked,
         Answer::Refused { text, .. } => return refuse(session, &text::error(&text)).await,
-        _ => return refuse(session, words::LOST).await,
+        _ => return refuse(session, &text::error(peers::LOST)).await,
     };
     let begin = Begin { downloads: PathBuf::from("."), relay_only, holds: true, comes_back: false, blocked };
     Ok((Peers::begin(session, begin).await?, damaged))
@@ -148,21 +147,12 @@ impl Offering {
             return Ok(());
         }
         self.failed += usize::from(matches!(event, FilesEvent::ShareFailed { .. }));
-        self.say(&if self.json { json_line(&event) } else { plain_line(&event) })
+        self.say(&if self.json { json_line(&event) } else { text::files::event(&event) })
     }
 }
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-fn plain_line(event: &FilesEvent) -> String {
-    match event {
-        FilesEvent::Sharing { name, size, chunks, id, .. } => words::sharing(name, *size, *chunks, *id),
-        FilesEvent::ShareFailed { path, why } => words::share_failed(path, why),
-        FilesEvent::ShareEnded { name, why, .. } => words::share_ended(name, *why),
-        _ => String::new(),
-    }
 }
 
 fn json_line(event: &FilesEvent) -> String {

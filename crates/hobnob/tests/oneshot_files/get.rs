@@ -110,7 +110,7 @@ fn a_folder_comes_as_it_is() {
     let path = place.path("album");
     let sharing = place.share("hans", &[path.to_str().expect("UTF-8")]);
     sharing.expect("Sharing album: 293.0 KiB, ");
-    let (_, listed) = place.run("luke", &["files"]);
+    let (_, listed) = place.run("luke", &["files", "album"]);
     assert!(listed.ends_with("  293.0 KiB  1 source  album/ (3 files)\n"), "{listed}");
     let (code, said) = place.get("luke", &["album"], "got");
     assert!(code == 0 && said.starts_with("Downloaded album: 293.0 KiB from 1 peers in "), "{said}");

@@ -12,7 +12,7 @@ fn no_name_reaches_a_terminal_or_another_folder() {
     let paths: Vec<_> =
         names.iter().map(|name| place.file(&format!("offered/{name}"), name.as_bytes())).collect();
     let arguments: Vec<_> = paths.iter().map(String::as_str).collect();
-    let sharing = place.share("hans", &[&["--"], &arguments[..]].concat());
+    let sharing = place.share("hans", &arguments);
     for _ in names {
         sharing.expect("Sharing ");
         sharing.expect("\n");

@@ -15,11 +15,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{INTERRUPTED, failed_line};
 use crate::{
+    chat::text,
     oneshot::{
         bar::Bar,
         json,
         peers::{Happened, Peers},
-        say, words,
+        say,
     },
     progress,
     signals::Signals,
@@ -32,6 +33,7 @@ const SAY: Duration = Duration::from_secs(5);
 /// For how long nobody may have what is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 const GIVEN_UP: &str = "nobody has what is missing";
+const INTERRUPTED_WORD: &str = "it was interrupted";
 
 /// All downloads.
 pub(super) struct Fetching {
@@ -75,7 +77,7 @@ impl Fetching {
             }
             tokio::select! {
                 biased;
-                () = signals.first().cancelled() => return self.interrupted(wanted.map(|entry| entry.name)),
+                () = signals.first().cancelled() => return self.interrupted(wanted),
                 // When it has no place, the next look has.
                 _ = looks.tick() => drop(peers.files.downloads()),
                 happened = peers.next() => match happened? {
@@ -89,21 +91,23 @@ impl Fetching {
     }
 
     fn happened(&mut self, event: Event) -> io::Result<()> {
-        let (plain, id) = match &event {
-            Event::Downloaded { name, id, size, peers, time, .. } => {
-                (words::downloaded(name, *size, *peers, *time), id)
+        let event = match event {
+            // Nobody but the clock here cancels.
+            Event::Cancelled { name, id } => {
+                Event::DownloadFailed { name, id, why: GIVEN_UP.to_owned(), resumable: true }
             }
-            Event::AlreadyThere { name, id, path } => (words::already_there(name, path), id),
-            Event::DownloadFailed { name, id, why, resumable } => {
-                (words::download_failed(name, why, *resumable), id)
-            }
-            Event::Cancelled { name, id } => (words::download_failed(name, GIVEN_UP, true), id),
-            _ => return Ok(()),
+            event => event,
+        };
+        let (Event::Downloaded { id, .. }
+        | Event::AlreadyThere { id, .. }
+        | Event::DownloadFailed { id, .. }) = &event
+        else {
+            return Ok(());
         };
         self.left.remove(id);
-        self.failed |= matches!(event, Event::DownloadFailed { .. } | Event::Cancelled { .. });
+        self.failed |= matches!(event, Event::DownloadFailed { .. });
         self.bar.clear();
-        say(&if self.json { ended_line(&event) } else { plain })
+        say(&if self.json { ended_line(&event) } else { text::files::event(&event) })
     }
 
     /// So far it is.
@@ -130,12 +134,12 @@ impl Fetching {
         Ok(())
     }
 
-    fn interrupted(&mut self, waiting: impl Iterator<Item = String>) -> io::Result<u8> {
+    fn interrupted(&mut self, waiting: impl Iterator<Item = Entry>) -> io::Result<u8> {
         self.bar.clear();
-        let names = self.last.iter().map(|one| one.name.clone()).chain(waiting);
-        for name in names {
-            let plain = words::download_failed(&name, "interrupted", true);
-            say(&if self.json { failed_line(&name, "interrupted", true) } else { plain })?;
+        let going = self.last.iter().map(|one| (one.name.clone(), one.id));
+        for (name, id) in going.chain(waiting.map(|entry| (entry.name, entry.content.id))) {
+            let event = Event::DownloadFailed { name, id, why: INTERRUPTED_WORD.to_owned(), resumable: true };
+            say(&if self.json { ended_line(&event) } else { text::files::event(&event) })?;
         }
         Ok(INTERRUPTED)
     }
@@ -195,7 +199,6 @@ fn ended_line(event: &Event) -> String {
             "type": "downloaded", "name": name, "id": format!("{id:#}"), "path": path.to_string_lossy(), "already_there": true
         })),
         Event::DownloadFailed { name, why, resumable, .. } => failed_line(name, why, *resumable),
-        Event::Cancelled { name, .. } => failed_line(name, GIVEN_UP, true),
         _ => String::new(),
     }
 }
