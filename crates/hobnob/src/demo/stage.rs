@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What has not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the passwords look like.
 const HIDDEN: &str = "********";
@@ -94,7 +94,7 @@ impl Stage {
     /// Something was.
     pub(super) fn nothing_is_left(&mut self) -> Result<(), Differs> {
         for (who, player) in self.players.iter_mut().enumerate() {
-            let rest = player.session.as_mut().and_then(|(prompter, _)| prompter.rest());
+            let rest = player.session.as_mut().and_then(|(prompter, _)| rest(prompter));
             if let Some(came) = rest {
                 return Err(differs(who, "nothing".to_owned(), Some(came)));
             }
@@ -152,7 +152,7 @@ impl Stage {
     /// Waits for the next line.
     async fn sees(&mut self, who: usize, expected: &str) -> Result<Printed, Differs> {
         let came = match &mut self.players[who].session {
-            Some((prompter, _)) => timeout(PATIENCE, prompter.next()).await.unwrap_or(None),
+            Some((prompter, _)) => timeout(PATIENCE, next(prompter)).await.unwrap_or(None),
             None => None,
         };
         match came {
@@ -165,7 +165,7 @@ impl Stage {
     async fn has_left(&mut self, who: usize) -> Result<(), Differs> {
         let Some((mut prompter, code)) = self.players[who].session.take() else { return Ok(()) };
         let code = timeout(PATIENCE, code).await.ok().and_then(Result::ok);
-        if let Some(came) = prompter.rest() {
+        if let Some(came) = rest(&mut prompter) {
             return Err(differs(who, "nothing".to_owned(), Some(came)));
         }
         match code {
@@ -183,6 +183,25 @@ impl Player {
     fn film(&self) -> PathBuf {
         self.settings.downloads.join(FILM)
     }
+}
+
+/// The next line. How far a download is, which is told where it takes long, is no part of the scene.
+async fn next(prompter: &mut Prompter) -> Option<Printed> {
+    loop {
+        let printed = prompter.next().await?;
+        if !is_progress(&printed) {
+            return Some(printed);
+        }
+    }
+}
+
+/// What was printed and not looked at.
+fn rest(prompter: &mut Prompter) -> Option<Printed> {
+    std::iter::from_fn(|| prompter.rest()).find(|printed| !is_progress(printed))
+}
+
+fn is_progress(printed: &Printed) -> bool {
+    printed.line.strip_prefix(FILM).is_some_and(|rest| rest.starts_with(": "))
 }
 
 /// Whether a line is as written, where `…` stands for anything.
