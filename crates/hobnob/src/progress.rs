@@ -64,7 +64,7 @@ fn words(progress: &Progress) -> Vec<String> {
     }
     let mut words = Vec::new();
     words.push(format!("{}/s", size(*rate)));
-    words.extend(left.map(|left| format!("{} left", time(left))));
+    words.extend(left.map(|left| format!("{} left", rest(left))));
     words.push(if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") });
     words.push(match (direct, relayed) {
         (_, 0) => "direct".to_owned(),
@@ -72,6 +72,11 @@ fn words(progress: &Progress) -> Vec<String> {
         (_, relayed) => format!("{relayed} relayed"),
     });
     words
+}
+
+/// As [`time`], but nobody knows the future to tenths of a second.
+fn rest(left: Duration) -> String {
+    if left < Duration::from_secs(10) { format!("{} s", left.as_secs()) } else { time(left) }
 }
 
 /// All of it only when all is here.
@@ -204,8 +209,8 @@ mod tests {
     fn a_plain_line_has_all_of_it() {
         let mut one = progress("a\nb", 3 << 20, 6 << 20);
         assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 12 s left, 3 sources, 1 relayed");
-        (one.direct, one.relayed) = (1, 0);
-        assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 12 s left, 1 source, direct");
+        (one.direct, one.relayed, one.left) = (1, 0, Some(Duration::from_secs(4)));
+        assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 4 s left, 1 source, direct");
         (one.direct, one.relayed, one.left) = (0, 2, None);
         assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 2 sources, relayed");
         one.stalled = true;
