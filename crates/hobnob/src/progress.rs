@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_read_fits_too() {
         assert_eq!(reading("report.pdf", 42, 100, 80), "Reading report.pdf   42 %");
-        assert_eq!(reading("report.pdf", 42, 100, 20), "Reading repor…   42 %");
+        assert_eq!(reading("report.pdf", 42, 100, 20), "Reading repo…   42 %");
         assert!((0..30).all(|columns| reading("\u{6587}\u{4ef6}", 1, 1, columns).width() <= columns));
     }
 
