@@ -117,7 +117,7 @@ impl Storage for Disk {
 
     fn forget_token(&self, user: &str, token: &[u8]) {
         let of_user = self.user(user);
-        for slot in [Slot::Chat, Slot::OneShot, Slot::Tail] {
+        for slot in [Slot::Chat, Slot::OneShot, Slot::Tail, Slot::Share] {
             let path = of_user.join(slot.number().to_string());
             if read_token(&path).is_some_and(|saved| saved == token) {
                 remove(&path.join("token"));

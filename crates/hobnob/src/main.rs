@@ -42,7 +42,13 @@ fn main() -> ExitCode {
 fn carry_out(order: Order) -> ExitCode {
     match &order {
         Order::Chat(_) => log::show_warnings(true),
-        Order::Send { .. } | Order::Tail(_) | Order::Doctor(_) | Order::Demo => log::show_warnings(false),
+        Order::Send { .. }
+        | Order::Tail(_)
+        | Order::Share { .. }
+        | Order::Files { .. }
+        | Order::Get { .. }
+        | Order::Doctor(_)
+        | Order::Demo => log::show_warnings(false),
         // A server has a log of its own.
         Order::Serve(_) | Order::Print(_) => {}
     }
@@ -54,6 +60,9 @@ fn carry_out(order: Order) -> ExitCode {
         Order::Doctor(settings) => in_runtime(doctor::run(settings)),
         Order::Demo => in_runtime(demo::run()),
         Order::Tail(settings) => in_runtime(oneshot::tail(settings)),
+        Order::Share { settings, paths } => in_runtime(oneshot::share(settings, paths)),
+        Order::Files { settings, pattern } => in_runtime(oneshot::files(settings, pattern)),
+        Order::Get { settings, names } => in_runtime(oneshot::get(settings, names)),
     };
     // A thread that still waits for a password would leave the terminal silent.
     termios::restore();

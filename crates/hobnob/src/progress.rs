@@ -45,6 +45,13 @@ pub(crate) fn plain(progress: &Progress) -> String {
     format!("{}: {}", one_line(name), parts.join(", "))
 }
 
+/// `Reading report.pdf  42 %`, in `columns` at most, without an end of line.
+pub(crate) fn reading(name: &str, done: u64, size: u64, columns: usize) -> String {
+    let percent = format!("  {:>3} %", percent(done, size));
+    let name = clip(&format!("Reading {}", one_line(name)), columns.saturating_sub(percent.width()));
+    clip(&(name + &percent), columns)
+}
+
 /// The most important first.
 fn words(progress: &Progress) -> Vec<String> {
     let Progress { rate, direct, relayed, left, .. } = progress;
@@ -57,7 +64,7 @@ fn words(progress: &Progress) -> Vec<String> {
     }
     let mut words = Vec::new();
     words.push(format!("{}/s", size(*rate)));
-    words.extend(left.map(|left| format!("{} left", time(left))));
+    words.extend(left.map(|left| format!("{} left", rest(left))));
     words.push(if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") });
     words.push(match (direct, relayed) {
         (_, 0) => "direct".to_owned(),
@@ -65,6 +72,11 @@ fn words(progress: &Progress) -> Vec<String> {
         (_, relayed) => format!("{relayed} relayed"),
     });
     words
+}
+
+/// As [`time`], but nobody knows the future to tenths of a second.
+fn rest(left: Duration) -> String {
+    if left < Duration::from_secs(10) { format!("{} s", left.as_secs()) } else { time(left) }
 }
 
 /// All of it only when all is here.
@@ -187,11 +199,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_fits_too() {
+        assert_eq!(reading("report.pdf", 42, 100, 80), "Reading report.pdf   42 %");
+        assert_eq!(reading("report.pdf", 42, 100, 20), "Reading repo…   42 %");
+        assert!((0..30).all(|columns| reading("\u{6587}\u{4ef6}", 1, 1, columns).width() <= columns));
+    }
+
+    #[test]
     fn a_plain_line_has_all_of_it() {
         let mut one = progress("a\nb", 3 << 20, 6 << 20);
         assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 12 s left, 3 sources, 1 relayed");
-        (one.direct, one.relayed) = (1, 0);
-        assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 12 s left, 1 source, direct");
+        (one.direct, one.relayed, one.left) = (1, 0, Some(Duration::from_secs(4)));
+        assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 4 s left, 1 source, direct");
         (one.direct, one.relayed, one.left) = (0, 2, None);
         assert_eq!(plain(&one), "a␊b: 50 %, 3.0 MiB of 6.0 MiB, 12.3 MiB/s, 2 sources, relayed");
         one.stalled = true;

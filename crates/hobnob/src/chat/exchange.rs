@@ -62,7 +62,8 @@ impl Exchange {
     /// Begins, with these users blocked. Where that is not possible, the next wish says so.
     pub(super) fn begin(&mut self, blocked: Vec<String>) {
         let (downloads, relay_only) = (self.downloads.clone(), self.relay_only);
-        let begun = files::start(&self.client, Begin { downloads, relay_only, holds: true, blocked });
+        let begin = Begin { downloads, relay_only, holds: true, comes_back: true, blocked };
+        let begun = files::start(&self.client, begin);
         self.state = match begun {
             Ok(Some((files, events))) => State::Begun(files, events),
             Ok(None) => State::Impossible(text::files::NOT_HERE.to_owned()),

@@ -17,7 +17,7 @@ use std::{
 pub(crate) use self::{
     example::example,
     serve::{ServeSettings, TlsSource},
-    table::{CHAT, DOCTOR, SEND, SERVE, Setting, Shape, TAIL},
+    table::{CHAT, DOCTOR, FILES, GET, SEND, SERVE, SHARE, Setting, Shape, TAIL},
     talk::{ChatSettings, Destination, OneShotSettings},
 };
 

@@ -41,8 +41,12 @@ pub(crate) struct OneShotSettings {
     pub(crate) data: PathBuf,
     /// The only key to accept.
     pub(crate) pin: Option<String>,
-    /// `tail` only: JSON instead of words.
+    /// JSON instead of words, where a command has a flag for it.
     pub(crate) json: bool,
+    /// `share` and `get`: never show an address to others.
+    pub(crate) relay_only: bool,
+    /// `get`: where downloads go.
+    pub(crate) downloads: PathBuf,
 }
 
 impl ChatSettings {
@@ -84,7 +88,12 @@ impl OneShotSettings {
         let data = layers.data("client", surroundings);
         let pin = layers.check("pin", pin);
         let json = layers.switch("json");
-        let read = || Some(Self { destination: destination?, password_file, data: data?, pin, json });
+        let relay_only = layers.switch("relay-only");
+        let downloads = layers.path("downloads").unwrap_or_else(|| PathBuf::from("."));
+        let read = || {
+            let (destination, data) = (destination?, data?);
+            Some(Self { destination, password_file, data, pin, json, relay_only, downloads })
+        };
         let read = read();
         layers.finish(read)
     }

@@ -155,6 +155,9 @@ impl Manager {
                 Err(error) => tracing::warn!(%error, "nobody can call over TCP"),
             }
         }
+        if !self.common.comes_back {
+            return;
+        }
         let folder = self.common.shares();
         self.work(move || {
             let (kept, ended) = kept::load(&folder);

@@ -181,6 +181,7 @@ impl Node {
             downloads: downloads.clone(),
             relay_only: way == Way::Quic,
             holds,
+            comes_back: true,
             listen: Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
             blocked: Vec::new(),
         };
