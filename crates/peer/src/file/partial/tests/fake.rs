@@ -24,7 +24,7 @@ struct Fate {
     /// Somebody takes the next name just before a file gets it.
     robbed: bool,
     /// The next sync says that it has begun, and waits.
-    stops: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>,
+    stops: Option<(mpsc::SyncSender<()>, mpsc::Receiver<()>)>,
 }
 
 /// What becomes of the writes that were not synced when the power fails.
@@ -71,8 +71,8 @@ impl Fake {
     }
 
     /// The next sync says when it has begun, and goes on when it is told to.
-    pub(super) fn stop_in_next_sync(&self) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
-        let ((begun, syncing), (go_on, told)) = (mpsc::channel(), mpsc::channel());
+    pub(super) fn stop_in_next_sync(&self) -> (mpsc::Receiver<()>, mpsc::SyncSender<()>) {
+        let ((begun, syncing), (go_on, told)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
         lock(&self.fate).stops = Some((begun, told));
         (syncing, go_on)
     }

@@ -361,7 +361,7 @@ fn what_cannot_be_opened() {
     assert!(matches!(Partial::open(&Target { shape, ..target }), Err(PartialError::NoSuchContent)));
     assert!(setup.names().is_empty() && !setup.has_journals());
     // The file system says whether it can be so large; if it cannot, nothing is left.
-    let shape = Shape::of(crate::file::chunk::SIZE_MAX).unwrap();
+    let shape = Shape::of(hobnob_protocol::limits::FILE_BYTES_MAX).unwrap();
     if let Err(error) = Partial::open(&Target { shape, ..target }) {
         assert!(matches!(error, PartialError::TooLarge), "{error}");
         assert!(setup.names().is_empty() && !setup.has_journals());
