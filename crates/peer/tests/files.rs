@@ -253,28 +253,3 @@ async fn a_name_that_is_taken_is_not_overwritten() {
     taker.download(evil);
     assert!(matches!(taker.next().await, Event::AlreadyThere { .. }));
 }
-
-/// Wants an empty file system of 8 MiB: `HOBNOB_SMALL_DISK` says where.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a small file system"]
-async fn a_disk_that_is_full_ends_a_download_which_goes_on_later() {
-    let small =
-        std::env::var_os("HOBNOB_SMALL_DISK").expect("HOBNOB_SMALL_DISK says where the small disk is");
-    let server = Server::default();
-    let bytes = content(24 * CHUNK, 4);
-    let giver = HandGiver::start(&server, 10, &bytes, Manner::Honest(10_000)).await;
-    let mut taker = Node::start(&server, 2, Way::Tcp).await;
-    std::fs::remove_dir(&taker.downloads).unwrap();
-    std::os::unix::fs::symlink(&small, &taker.downloads).unwrap();
-    let filler = std::path::Path::new(&small).join("filler");
-    std::fs::write(&filler, vec![1; 5 << 20]).unwrap();
-    taker.download(giver.content);
-    let failed = taker.next().await;
-    let Event::DownloadFailed { why, resumable: true, .. } = failed else { panic!("{failed:?}") };
-    assert_eq!(why, "the disk is full");
-    std::fs::remove_file(filler).unwrap();
-    taker.download(giver.content);
-    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
-    // What did not find room was sent twice, and so was at most what was under way beside it.
-    assert!(giver.log().sent.len() <= 24 + 17);
-}
