@@ -18,14 +18,16 @@ use tokio::time::timeout;
 const CHUNK: usize = 256 * 1024;
 const NUMBER: u8 = 9;
 
+type Change = (&'static str, fn(&Path), Ended);
+
 /// What may become of a shared file, and how that is told.
-const CHANGES: [(&str, fn(&Path), Ended); 6] = [
+const CHANGES: [Change; 6] = [
     ("changed", |path| write(path).write_all_at(b"x", 5).unwrap(), Ended::Changed),
     ("shortened", |path| write(path).set_len(CHUNK as u64).unwrap(), Ended::Changed),
     ("emptied", |path| write(path).set_len(0).unwrap(), Ended::Changed),
     ("longer", |path| write(path).write_all_at(b"x", 100 * CHUNK as u64).unwrap(), Ended::Changed),
     ("deleted", |path| std::fs::remove_file(path).unwrap(), Ended::Gone),
-    ("replaced", replace, Ended::Gone),
+    ("replaced", replace, Ended::Changed),
 ];
 
 fn write(path: &Path) -> File {
