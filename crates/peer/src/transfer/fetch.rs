@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 use hobnob_protocol::v1::{
     FileAsk, FileAskManifest, FileCancel, FileHave, FileOpen, FileOpened, file_frame::Body, file_refused::Why,
 };
@@ -19,9 +20,10 @@ use super::{
     BLOCK_BYTES, Outcome, Patience, Stream, Tell, Wanting, Writing,
     wire::{self, Frames, WireError},
 };
+use crate::file::manifest::VALUE_BYTES;
 
 /// Largest manifest: 32 bytes for each of the most chunks.
-pub const MANIFEST_BYTES_MAX: u32 = 32 * 16_384;
+pub const MANIFEST_BYTES_MAX: u32 = VALUE_BYTES as u32 * FILE_CHUNKS_MAX;
 
 /// What is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

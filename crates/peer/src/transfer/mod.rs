@@ -12,6 +12,7 @@ pub mod wire;
 
 use std::io;
 
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
@@ -37,7 +38,7 @@ impl<T: Send + 'static> Tell<T> for mpsc::Sender<T> {
 }
 
 /// Chunks that one side may name, over all of a stream, when it tells what it has: an honest one names each once.
-const TOLD_MAX: usize = 4 * 16_384;
+const TOLD_MAX: usize = 4 * FILE_CHUNKS_MAX as usize;
 
 /// How much the other side may still tell of what it has.
 #[derive(Debug)]

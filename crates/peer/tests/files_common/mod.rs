@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+pub(crate) mod child;
 pub(crate) mod hostile;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,11 @@ impl Server {
         }
     }
 
+    /// Where this device can be called.
+    pub(crate) fn tcp_of(&self, key: [u8; 32]) -> String {
+        self.lock().contacts[&key].1[0].clone()
+    }
+
     pub(crate) fn holder_count(&self, content: Content) -> usize {
         self.lock().holders.get(&content).map_or(0, BTreeMap::len)
     }
@@ -143,6 +149,32 @@ pub(crate) enum Way {
     Quic,
 }
 
+/// Where a device has its things.
+#[derive(Clone)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Removed when nobody uses it any more.
+    _temporary: Option<Arc<TempDir>>,
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl From<Arc<TempDir>> for Folder {
+    fn from(folder: Arc<TempDir>) -> Self {
+        Self { path: folder.path().to_owned(), _temporary: Some(folder) }
+    }
+}
+
+impl From<PathBuf> for Folder {
+    fn from(path: PathBuf) -> Self {
+        Self { path, _temporary: None }
+    }
+}
+
 /// A device.
 pub(crate) struct Node {
     pub(crate) files: Option<Arc<Files>>,
@@ -152,7 +184,7 @@ pub(crate) struct Node {
     pub(crate) server: Server,
     pub(crate) network: Option<Network>,
     way: Way,
-    pub(crate) folder: Arc<TempDir>,
+    pub(crate) folder: Folder,
     pub(crate) downloads: PathBuf,
     tasks: JoinSet<()>,
 }
@@ -167,9 +199,10 @@ impl Node {
         server: &Server,
         number: u8,
         way: Way,
-        folder: Arc<TempDir>,
+        folder: impl Into<Folder>,
         holds: bool,
     ) -> Self {
+        let folder = folder.into();
         let seed = [number; 32];
         let user = format!("user{number}");
         let downloads = folder.path().join("downloads");
@@ -227,7 +260,7 @@ impl Node {
     pub(crate) async fn restart(mut self) -> Self {
         self.leave().await;
         let number = self.seed[0];
-        Self::start_in(&self.server, number, self.way, Arc::clone(&self.folder), true).await
+        Self::start_in(&self.server, number, self.way, self.folder.clone(), true).await
     }
 
     pub(crate) async fn leave(&mut self) {
