@@ -2,6 +2,7 @@
 
 pub(crate) mod direct;
 pub(crate) mod fanout;
+pub(crate) mod files;
 pub(crate) mod idle;
 pub(crate) mod offline;
 pub(crate) mod swarm;
