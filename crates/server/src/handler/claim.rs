@@ -97,7 +97,7 @@ pub(crate) async fn open(
                 logged_in.opened.welcome.clone_from(&node.policy.welcome);
                 return Ok(complete(node, *logged_in).await?);
             }
-            Claim::Outdated => return Err(Reason::WrongPassword.into()),
+            Claim::Refused(reason) => return Err(reason.into()),
             Claim::InUse if probed => return Err(Reason::InUse.into()),
             Claim::InUse => {
                 gone = unresponsive_sessions(node, account.id).await;
@@ -135,8 +135,8 @@ enum Claim {
     Opened(Box<LoggedIn>),
     /// All places are taken.
     InUse,
-    /// The password was changed while it was being verified.
-    Outdated,
+    /// Meanwhile what proved who it is does so no more.
+    Refused(Reason),
 }
 
 /// Background sessions that an account may have; the oldest makes room.
@@ -150,14 +150,11 @@ fn claim(
     most: usize,
     may_replace: &[Place],
 ) -> Result<Claim> {
-    if let Some(verified) = &request.verified
-        && tx.account(request.account)?.is_none_or(|account| account.password != *verified)
-    {
-        return Ok(Claim::Outdated);
+    if let Err(reason) = still_proven(tx, request)? {
+        return Ok(Claim::Refused(reason));
     }
     if let Some(token) = request.token.as_ref().filter(|_| request.background) {
-        let row = tx.session_by_token(&sha256(token))?.filter(|row| row.background && row.ended.is_none());
-        if let Some(row) = row {
+        if let Some(row) = tx.session_by_token(&sha256(token))?.filter(|row| row.background) {
             let mut logged_in = start(tx, request, row, Vec::new(), false)?;
             logged_in.opened.token = token.clone();
             return Ok(Claim::Opened(Box::new(logged_in)));
@@ -199,7 +196,27 @@ fn claim(
     Ok(Claim::Opened(Box::new(logged_in)))
 }
 
-fn place(row: &SessionRow) -> Place {
+/// Looks again, now that nothing can come between: since the proof was checked the password may have been changed,
+/// the token's session ended, the account disabled or deleted.
+fn still_proven(tx: &mut dyn Tx, request: &Request) -> Result<std::result::Result<(), Reason>> {
+    let account = tx.account(request.account)?;
+    if let Some(verified) = &request.verified
+        && account.as_ref().is_none_or(|account| account.password != *verified)
+    {
+        return Ok(Err(Reason::WrongPassword));
+    }
+    if let Some(token) = &request.token {
+        let row = tx.session_by_token(&sha256(token))?.filter(|row| row.account == request.account);
+        if let Err(reason) = row.map_or(Err(Reason::UnknownToken), |row| usable(&row, request.now_ms)) {
+            return Ok(Err(reason));
+        }
+    }
+    let disabled = account.is_none_or(|account| account.disabled);
+    Ok(if disabled { Err(Reason::Disabled) } else { Ok(()) })
+}
+
+/// A row's last connection.
+pub(crate) fn place(row: &SessionRow) -> Place {
     Place { account: row.account, session: row.id, generation: row.generation }
 }
 
@@ -240,12 +257,15 @@ fn start(
         };
     }
     row.broadcast_floor = row.broadcast_floor.min(broadcast_head);
-    let inbox = tx.account(account)?.map_or(0, |account| account.cursor);
+    // The name, too: it may have changed since it was looked up.
+    let row_of_account = tx.account(account)?;
+    let inbox = row_of_account.as_ref().map_or(0, |account| account.cursor);
+    let name = row_of_account.map_or_else(|| request.name.clone(), |account| account.name);
     let outbox = tx.outbox(account, &request.outbox)?;
     let outbox_last = tx.outbox_state(outbox)?.last_number;
     tx.save_session(&row)?;
     let opened = Opened {
-        name: request.name.clone(),
+        name: name.clone(),
         epoch: request.epoch.get(),
         inbox,
         broadcast: row.broadcast_floor,
@@ -255,7 +275,7 @@ fn start(
     };
     Ok(LoggedIn {
         place: place(&row),
-        name: request.name.clone(),
+        name,
         background: request.background,
         outbox,
         blocked: Vec::new(),
