@@ -280,6 +280,11 @@ impl Hub {
         self.look_at(place, until);
     }
 
+    /// How many users count as online.
+    pub(crate) fn online(&self) -> usize {
+        lock(&self.users).len()
+    }
+
     /// Everybody who is here, held fast.
     pub(crate) fn present(&self) -> Present<'_> {
         Present { users: lock(&self.users) }

@@ -210,7 +210,7 @@ pub(super) async fn announce(node: &Node, said: String) -> Answer {
     let seq = node.writer.run(move |tx| tx.append(StreamId::Broadcast, SERVER, now_ms, &bytes)).await?;
     let frame = entry_frame(StreamId::Broadcast, seq, SERVER_NAME, &said, now_ms);
     node.wake.wake(&Committed { stream: StreamId::Broadcast, seq, sender: SERVER, frame });
-    let online = node.hub.present().online() as u64;
+    let online = node.hub.online() as u64;
     tracing::info!(bytes = said.len(), online, "announced by the keeper");
     Ok(Done { users_online: Some(online), ..Done::default() })
 }

@@ -114,7 +114,7 @@ pub(super) fn status(keeper: &Keeper) -> Status {
         pid: std::process::id(),
         uptime_s: keeper.started.elapsed().as_secs(),
         connections: keeper.connections.len() as u64,
-        users_online: node.hub.present().online() as u64,
+        users_online: node.hub.online() as u64,
         sessions: node.hub.connected().len() as u64,
         queue_requests: load.requests as u64,
         queue_bytes: load.bytes as u64,

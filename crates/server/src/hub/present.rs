@@ -32,11 +32,6 @@ impl Present<'_> {
         self.users.contains_key(&account)
     }
 
-    /// How many users count as online.
-    pub(crate) fn online(&self) -> usize {
-        self.users.len()
-    }
-
     /// Whether `blocker`, who is online, blocks `blocked`.
     pub(crate) fn blocks(&self, blocker: AccountId, blocked: AccountId) -> bool {
         self.users.get(&blocker).is_some_and(|user| user.blocks.contains(blocked))
