@@ -409,6 +409,30 @@ async fn a_deleted_account_leaves_nothing_to_who_takes_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_of_the_deleted_starts_over_and_nobody_else_does() {
+    let mut world = World::new(Policy::default());
+    let (_hans, old) = world.server.login("hans").await;
+    let (mut bob, opened_by_bob) = world.server.login("bob").await;
+    for number in 1..=3 {
+        assert_eq!(bob.outcome(number, message("hans", "old")).await, Outcome::Accepted);
+    }
+    world.done(delete("hans")).await;
+    let mut new = world.server.connect();
+    new.hello().await;
+    let client_frame::Body::Login(mut login) = new.login_frame("hans", "secret", true) else { panic!() };
+    login.position = Some(v1::Position { epoch: old.epoch.clone(), inbox: 3, broadcast: 0 });
+    let opened = new.opened(client_frame::Body::Login(login)).await;
+    assert_ne!(opened.epoch, old.epoch, "its numbers mean nothing any more");
+    assert_eq!(opened.inbox, 0);
+    assert_eq!(bob.outcome(4, message("hans", "first")).await, Outcome::Accepted);
+    assert_eq!(new.said().await, "bob: first");
+    drop(bob);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (_bob, again) = world.server.login("bob").await;
+    assert_eq!(again.epoch, opened_by_bob.epoch, "it was not taken for an older copy of the database");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_deleted_user_sent_is_still_delivered() {
     let mut world = World::new(Policy::default());
     world.done(add("bob", Some("secret"))).await;

@@ -48,9 +48,10 @@ pub(crate) async fn run(settings: AdminSettings, wish: Wish) -> anyhow::Result<u
 }
 
 async fn carry_out(settings: &AdminSettings, wish: Wish) -> Result<u8, Failure> {
-    // First of all: nobody should type a password for a server that is not there.
-    let mut call = Call::connect(&settings.data).await?;
+    // Nobody should type a password for a server that is not there; and none waits for somebody who types.
+    drop(Call::connect(&settings.data).await?);
     let command = password::complete(wish).await?;
+    let mut call = Call::connect(&settings.data).await?;
     call.ask(command.clone()).await?;
     let json = settings.json;
     if !json {

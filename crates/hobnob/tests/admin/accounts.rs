@@ -128,6 +128,8 @@ fn whoever_takes_a_deleted_name_inherits_nothing() {
     hans.asks("message bob to keep", &[]);
     bob.sees("hans: to keep");
     bob.asks("block hans", &["hans is blocked"]);
+    bob.asks("message hans seen by the old one", &[]);
+    hans.sees("bob: seen by the old one");
     hans.asks("block bob", &["bob is blocked"]);
     assert_eq!(done(&world, &["delete", "hans"]), "hans is deleted, 1 session ended\n");
     hans.sees(KICKED);
@@ -144,6 +146,7 @@ fn whoever_takes_a_deleted_name_inherits_nothing() {
     new.sees(WELCOME);
     new.asks("blocks", &["You have blocked no one"]);
     bob.sees("hans logged in");
+    // The old one's numbers mean nothing here: its outbox was further, its inbox too.
     new.asks("message bob I am new", &[]);
     bob.sees("hans: I am new");
     bob.asks("message hans welcome", &[]);

@@ -17,7 +17,8 @@ fn a_kicked_user_is_out_at_once_and_comes_back_by_password() {
     assert_eq!(hans.ends(), 1);
     bob.sees_all(&["hans logged out", "yoda: 49"]);
     yoda.sees_all(&["hans logged out", "bob: 49"]);
-    assert_eq!(world.run("hans", &["send", "bob", "x", "--user", "hans"], None, "").0, 1, "needs a password");
+    let send = world.run("hans", &["send", "bob", "x", "--user", "hans"], Some("wrong"), "");
+    assert_eq!(send, (1, "Invalid Password. Please try again\n".to_owned()), "no saved session is left");
     let hans = world.user("hans");
     bob.sees("hans logged in");
     hans.leaves();
@@ -67,6 +68,7 @@ fn an_announcement_is_a_line_for_everyone_online() {
     bob.sees("server: back at noon");
     let luke = world.user("luke");
     assert_eq!(luke.catches_up(), Vec::<String>::new(), "nothing is kept for who was not there");
+    hans.sees("luke logged in");
     hans.asks("message server hello", &["Error. Invalid user"]);
     assert_eq!(admin(&world, &["announce", "\u{1b}[2J"]).0, 1);
     assert_eq!(super::admin_with(&world, &["announce", "-"], "two\nlines\n").0, 0);

@@ -227,6 +227,17 @@ pub(crate) fn end(tx: &mut dyn Tx, mut row: SessionRow, ended: Ended) -> Result<
     tx.save_session(&row)
 }
 
+/// What the database's history is called toward the clients of one account. Another account that has taken over the name
+/// of one that was deleted or renamed has another inbox: to a client that still knows the old one it must not look
+/// like the same history, with its messages seen already, or like an older copy of it.
+fn epoch_of(epoch: &[u8], account: AccountId) -> Bytes {
+    let mut name = epoch.to_vec();
+    for (byte, of_account) in name.iter_mut().rev().zip(account.0.to_le_bytes()) {
+        *byte ^= of_account;
+    }
+    name.into()
+}
+
 /// Where the connection takes up its streams.
 fn start(
     tx: &mut dyn Tx,
@@ -239,7 +250,7 @@ fn start(
     let told = &request.position;
     let inbox_head = tx.head(StreamId::Inbox(account))?;
     let broadcast_head = tx.head(StreamId::Broadcast)?;
-    let same_history = told.epoch == request.epoch.get();
+    let same_history = told.epoch == epoch_of(&request.epoch.get(), account);
     let ahead = told.inbox > inbox_head || resumed && told.broadcast > broadcast_head;
     if same_history && ahead {
         if request.epoch.may_renew() {
@@ -266,7 +277,7 @@ fn start(
     tx.save_session(&row)?;
     let opened = Opened {
         name: name.clone(),
-        epoch: request.epoch.get(),
+        epoch: epoch_of(&request.epoch.get(), account),
         inbox,
         broadcast: row.broadcast_floor,
         inbox_head,
