@@ -153,12 +153,12 @@ fn claim(
     if let Err(reason) = still_proven(tx, request)? {
         return Ok(Claim::Refused(reason));
     }
-    if let Some(token) = request.token.as_ref().filter(|_| request.background) {
-        if let Some(row) = tx.session_by_token(&sha256(token))?.filter(|row| row.background) {
-            let mut logged_in = start(tx, request, row, Vec::new(), false)?;
-            logged_in.opened.token = token.clone();
-            return Ok(Claim::Opened(Box::new(logged_in)));
-        }
+    if let Some(token) = request.token.as_ref().filter(|_| request.background)
+        && let Some(row) = tx.session_by_token(&sha256(token))?.filter(|row| row.background)
+    {
+        let mut logged_in = start(tx, request, row, Vec::new(), false)?;
+        logged_in.opened.token = token.clone();
+        return Ok(Claim::Opened(Box::new(logged_in)));
     }
     let mut replaced = Vec::new();
     let mut taken = tx.sessions_of(request.account)?;
