@@ -1,4 +1,5 @@
 //! `hobnob admin` with the real program: every command against a running server, with people who talk meanwhile.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
 mod support;
