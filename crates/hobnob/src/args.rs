@@ -9,9 +9,10 @@ use clap::{
 };
 use clap_complete::Shell;
 
+use crate::admin::{self, Wish};
 use crate::config::{
-    CHAT, ChatSettings, DOCTOR, FILES, GET, Layers, Mistakes, OneShotSettings, Process, SEND, SERVE, SHARE,
-    ServeSettings, Setting, Shape, TAIL, example,
+    ADMIN, AdminSettings, CHAT, ChatSettings, DOCTOR, FILES, GET, Layers, Mistakes, OneShotSettings, Process,
+    SEND, SERVE, SHARE, ServeSettings, Setting, Shape, TAIL, example,
 };
 
 /// What the process is to do.
@@ -34,6 +35,8 @@ pub(crate) enum Order {
     Doctor(ChatSettings),
     /// `demo`
     Demo,
+    /// `admin COMMAND`
+    Admin { settings: AdminSettings, wish: Wish },
     /// Print this and be done.
     Print(String),
 }
@@ -86,6 +89,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Orde
             Ok(Order::Doctor(ChatSettings::check(layers(DOCTOR, matches), &Process)?))
         }
         Some(("demo", _)) => Ok(Order::Demo),
+        Some(("admin", matches)) => keep(matches),
         Some(("completions", matches)) => Ok(Order::Print(completions(matches))),
         _ => Err(Misuse::Arguments(command().error(ErrorKind::MissingSubcommand, "no command was given"))),
     }
@@ -101,6 +105,15 @@ fn serve(matches: &ArgMatches) -> Result<Order, Misuse> {
     let printed = matches.get_flag("print-config").then(|| example(SERVE, &layers));
     let settings = ServeSettings::check(layers, &Process)?;
     Ok(printed.map_or_else(|| Order::Serve(Box::new(settings)), Order::Print))
+}
+
+fn keep(matches: &ArgMatches) -> Result<Order, Misuse> {
+    let missing = || command().error(ErrorKind::MissingSubcommand, "no command was given");
+    // What may stand anywhere is told to the innermost command.
+    let (_, innermost) = matches.subcommand().ok_or_else(missing).map_err(Misuse::Arguments)?;
+    let settings = AdminSettings::check(layers(ADMIN, innermost), &Process)?;
+    let wish = Wish::read(matches).ok_or_else(missing).map_err(Misuse::Arguments)?;
+    Ok(Order::Admin { settings, wish })
 }
 
 fn completions(matches: &ArgMatches) -> String {
@@ -223,8 +236,9 @@ fn command() -> Command {
                 .about("Tell what stands between here and a server, and what that means for private talk")
                 .args(DOCTOR.iter().map(flag))
                 .arg(port)
-                .arg(file),
+                .arg(file.clone()),
         )
+        .subcommand(admin::command(ADMIN.iter().map(flag).chain([file])))
         .subcommand(
             Command::new("demo").about("Show how it works: a server and three people, for a few seconds"),
         )
@@ -295,6 +309,11 @@ mod tests {
             &["chat", "a", "b"],
             &["doctor", "--relay-only"],
             &["demo", "localhost"],
+            &["admin"],
+            &["admin", "dance"],
+            &["admin", "kick"],
+            &["admin", "add", "hans", "secret"],
+            &["admin", "add", "hans", "--password", "secret"],
             &["completions", "x"],
             &["share"],
             &["get"],
@@ -317,6 +336,10 @@ mod tests {
             &["files"],
             &["files", "*.pdf", "--json"],
             &["get", "a", "b", "--downloads", "c"],
+            &["admin", "users"],
+            &["admin", "--data", "x", "add", "hans", "--generate", "--json"],
+            &["admin", "--json", "rename", "hans", "yoda"],
+            &["admin", "announce", "--", "-x"],
         ] {
             assert_eq!(kind(right), Ok(()), "{right:?}");
         }

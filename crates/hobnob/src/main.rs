@@ -1,5 +1,6 @@
 //! hobnob: instant messenger for people who run their own server. One binary, server and client.
 
+mod admin;
 mod args;
 mod chat;
 mod config;
@@ -48,7 +49,8 @@ fn carry_out(order: Order) -> ExitCode {
         | Order::Files { .. }
         | Order::Get { .. }
         | Order::Doctor(_)
-        | Order::Demo => log::show_warnings(false),
+        | Order::Demo
+        | Order::Admin { .. } => log::show_warnings(false),
         // A server has a log of its own.
         Order::Serve(_) | Order::Print(_) => {}
     }
@@ -63,6 +65,7 @@ fn carry_out(order: Order) -> ExitCode {
         Order::Share { settings, paths } => in_runtime(oneshot::share(settings, paths)),
         Order::Files { settings, pattern } => in_runtime(oneshot::files(settings, pattern)),
         Order::Get { settings, names } => in_runtime(oneshot::get(settings, names)),
+        Order::Admin { settings, wish } => in_runtime(admin::run(settings, wish)),
     };
     // A thread that still waits for a password would leave the terminal silent.
     termios::restore();

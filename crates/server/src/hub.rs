@@ -5,11 +5,13 @@
 //! (entries: the session is marked as behind) or ends that session (presence: `slow_consumer`).
 
 mod present;
+mod visits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -27,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::present::Present;
+pub(crate) use self::{present::Present, visits::Visit};
 use crate::mailbox::{self, Receiver, Refused, Sender};
 use crate::store::{AccountId, Ended, SessionId, StreamId};
 
@@ -116,6 +118,8 @@ pub struct Shared {
     pub noted_broadcast: AtomicU64,
     /// It was told what stands of private talk, and is told from then on what happens.
     hears_private: AtomicBool,
+    /// From where and since when (in ms since 1970) it is connected.
+    origin: OnceLock<(IpAddr, i64)>,
     kicked: Mutex<Option<Close>>,
     kick: CancellationToken,
 }
@@ -125,6 +129,16 @@ impl Shared {
     pub fn kick(&self, close: Close) {
         lock(&self.kicked).get_or_insert(close);
         self.kick.cancel();
+    }
+
+    /// Notes from where and since when (in ms since 1970) it is connected; the first note counts.
+    pub(crate) fn came(&self, from: IpAddr, now_ms: i64) {
+        let _ = self.origin.set((from, now_ms));
+    }
+
+    /// From where and since when (in ms since 1970) it is connected.
+    pub(crate) fn origin(&self) -> Option<(IpAddr, i64)> {
+        self.origin.get().copied()
     }
 
     /// Waits until the connection is to end, and says why.
@@ -220,6 +234,8 @@ pub struct Hub {
     /// before `users` where both are.
     deadlines: Mutex<BTreeSet<(Instant, Place)>>,
     deadlines_changed: Notify,
+    /// Connections of background sessions. Stands alone.
+    visits: Mutex<visits::Visits>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -262,6 +278,11 @@ impl Hub {
         here.connection = Connection::Broken(until, ended);
         drop(users);
         self.look_at(place, until);
+    }
+
+    /// How many users count as online.
+    pub(crate) fn online(&self) -> usize {
+        lock(&self.users).len()
     }
 
     /// Everybody who is here, held fast.

@@ -4,6 +4,7 @@
 //! commits it with whatever else is there (`store`), the sender is answered, the `hub` wakes the receivers, whose
 //! sessions push it.
 
+pub mod admin;
 pub mod config;
 mod dispatch;
 pub mod gate;

@@ -394,6 +394,7 @@ impl Session {
         match reason {
             Reason::Replaced => self.end(End::Replaced),
             Reason::TimedOut => self.end(End::TimedOut),
+            Reason::Kicked => self.end(End::Kicked),
             Reason::LoggedOut | Reason::UnknownToken | Reason::PasswordChanged => self.end(End::Expired),
             Reason::Throttled => {
                 self.unreachable();
@@ -413,6 +414,7 @@ impl Session {
         match close {
             Some(Close::Replaced) => self.end(End::Replaced),
             Some(Close::Idle) => self.end(End::TimedOut),
+            Some(Close::Kicked) => self.end(End::Kicked),
             Some(Close::PasswordChanged | Close::LoggedOut) => self.end(End::Expired),
             Some(close) if !close.may_reconnect() => self.end(End::Failed(close.reason().to_owned())),
             _ => self.connect_again(),

@@ -133,5 +133,11 @@ pub(crate) const DOCTOR: &[Setting] = &[
     PIN,
 ];
 
+/// `hobnob admin`.
+pub(crate) const ADMIN: &[Setting] = &[
+    value("data", "DIR", None, "The folder of the server [default: the user's data folder]"),
+    switch("json", "JSON objects, one a line, instead of words"),
+];
+
 /// Every table.
-pub(super) const ALL: &[&[Setting]] = &[SERVE, CHAT, SEND, TAIL, SHARE, GET, DOCTOR];
+pub(super) const ALL: &[&[Setting]] = &[SERVE, CHAT, SEND, TAIL, SHARE, GET, DOCTOR, ADMIN];

@@ -4,7 +4,7 @@ use hobnob_protocol::text::visible;
 use serde_json::Value;
 
 /// A line of this object.
-pub(super) fn line(object: &Value) -> String {
+pub(crate) fn line(object: &Value) -> String {
     escape(&object.to_string()) + "\n"
 }
 

@@ -4,8 +4,8 @@
 mod bar;
 mod files;
 mod get;
-mod json;
-mod password;
+pub(crate) mod json;
+pub(crate) mod password;
 mod peers;
 mod send;
 mod share;
@@ -197,6 +197,7 @@ fn is_over(reason: Reason) -> bool {
             | Reason::TimedOut
             | Reason::LoggedOut
             | Reason::PasswordChanged
+            | Reason::Kicked
     )
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 use crate::{
     dispatch,
     handler::{message::Ack, presence, private},
-    hub::{Handle, Mail, Place, Shared},
+    hub::{Handle, Mail, Place, Shared, Visit},
     link::{Gone, Link},
     mailbox,
     node::Node,
@@ -89,6 +89,8 @@ pub(crate) struct Live<L> {
     opened: Option<(u64, Box<hobnob_protocol::v1::Opened>)>,
     /// The right to use the relay.
     admission: Option<Admission>,
+    /// A background session's place.
+    _visit: Option<Visit>,
 }
 
 /// How it goes on after a step.
@@ -134,10 +136,10 @@ impl<L: Link> Live<L> {
         let Entered { logged_in, id, device } = entered;
         let (now, shared) = (Instant::now(), handle.shared.clone());
         let place = logged_in.place;
-        let blocks = if logged_in.background {
-            Arc::default()
+        let (blocks, visit) = if logged_in.background {
+            (Arc::default(), Some(node.hub.visit(place, handle)))
         } else {
-            node.hub.attach(place, &logged_in.name, logged_in.blocked, handle)
+            (node.hub.attach(place, &logged_in.name, logged_in.blocked, handle), None)
         };
         for replaced in logged_in.replaced {
             presence::detach(&node, replaced, Close::Replaced);
@@ -180,6 +182,7 @@ impl<L: Link> Live<L> {
             probes: Vec::new(),
             opened: Some((id, Box::new(logged_in.opened))),
             admission,
+            _visit: visit,
             node,
             wire,
         }
@@ -255,9 +258,7 @@ impl<L: Link> Live<L> {
         self.wire.reply(id, Reply::Opened(*opened)).await?;
         self.wire.flush().await?;
         self.push.begin();
-        if !self.background {
-            self.confirm().await?;
-        }
+        self.confirm().await?;
         loop {
             if self.push.is_behind() && !self.background {
                 self.catch_up().await?;
@@ -279,13 +280,17 @@ impl<L: Link> Live<L> {
         let Place { account, session, generation } = self.place;
         let internal = |_| Stop::Break(Close::Internal);
         let row = self.node.writer.run(move |tx| tx.session(session)).await.map_err(internal)?;
-        match row {
-            Some(row) if row.ended.is_none() && row.generation == generation => {}
-            Some(row) if row.ended.is_none() => return Err(Stop::Kicked(Close::Replaced)),
-            _ => {
-                presence::detach(&self.node, self.place, Close::Replaced);
-                return Err(Stop::Kicked(Close::Replaced));
-            }
+        // A row is gone with its account.
+        let ended = row.as_ref().map_or(Some(Ended::Kicked), |row| row.ended);
+        if let Some(ended) = ended {
+            presence::detach(&self.node, self.place, presence::close(ended));
+            return Err(Stop::Kicked(presence::close(ended)));
+        }
+        if self.background {
+            return Ok(());
+        }
+        if row.is_some_and(|row| row.generation != generation) {
+            return Err(Stop::Kicked(Close::Replaced));
         }
         let blocked = self.node.reader.run(move |store| store.blocks_of(account)).await.map_err(internal)?;
         self.node.hub.add_blocks(account, &blocked);
