@@ -29,16 +29,16 @@ where
     let state = State { waiting: VecDeque::with_capacity(places), idle: Some(worker), closed: false };
     let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() });
     let free = Arc::new(Semaphore::new(places));
-    let steps = Steps { shared, free: Arc::clone(&free), threads: JoinSet::new() };
-    (steps, Results { results, free, places })
+    let threads = Arc::default();
+    let steps = Steps { shared, free: Arc::clone(&free), threads: Arc::clone(&threads) };
+    (steps, Results { results, free, places, _threads: threads })
 }
 
 /// Where steps are put. Dropped, what waits is still done, unless nobody takes the results.
 pub(super) struct Steps<T, U> {
     shared: Arc<Shared<T, U>>,
     free: Arc<Semaphore>,
-    /// One at most that works.
-    threads: JoinSet<()>,
+    threads: Threads,
 }
 
 /// Where results are taken, in the order of the steps.
@@ -46,7 +46,11 @@ pub(super) struct Results<U> {
     results: mpsc::Receiver<U>,
     free: Arc<Semaphore>,
     places: usize,
+    _threads: Threads,
 }
+
+/// One at most that works. Both ends own it: what has no result yet is not to be broken off when no step follows.
+type Threads = Arc<Mutex<JoinSet<()>>>;
 
 /// A step panicked, or the runtime ends: nothing more will be done.
 #[derive(Debug)]
@@ -78,17 +82,22 @@ impl<T: Send + 'static, U: Send + 'static> Steps<T, U> {
             // Whoever takes the result gives it back.
             place.forget();
         }
-        while self.threads.try_join_next().is_some() {}
         let mut state = self.shared.lock();
         state.waiting.push_back(step);
         match state.idle.take() {
             Some(worker) => {
                 drop(state);
-                let shared = Arc::clone(&self.shared);
-                self.threads.spawn_blocking(move || worker.run(&shared));
+                self.begin(worker);
             }
             None => self.shared.wake.notify_one(),
         }
+    }
+
+    fn begin(&self, worker: Worker<T, U>) {
+        let mut threads = lock(&self.threads);
+        while threads.try_join_next().is_some() {}
+        let shared = Arc::clone(&self.shared);
+        threads.spawn_blocking(move || worker.run(&shared));
     }
 }
 
@@ -139,7 +148,7 @@ impl<T, U> Worker<T, U> {
 
 impl<T, U> Shared<T, U> {
     fn lock(&self) -> MutexGuard<'_, State<T, U>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The next step, which is waited for as long as a thread waits; `None`: the worker was put away.
@@ -166,8 +175,15 @@ impl<T, U> Shared<T, U> {
     }
 }
 
+/// What a thread that panicked left behind is used as it is: no lock here guards more than single steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, task::Poll};
+
     use tokio::time::timeout;
 
     use super::*;
@@ -185,7 +201,8 @@ mod tests {
             steps.push(step).await;
             let result = timeout(SOON, results.next()).await.unwrap();
             assert_eq!(result.unwrap().unwrap(), sum);
-            while steps.threads.join_next().await.is_some() {}
+            let mut threads = std::mem::take(&mut *lock(&steps.threads));
+            while threads.join_next().await.is_some() {}
         }
         for step in [4, 5, 6] {
             steps.push(step).await;
@@ -205,7 +222,8 @@ mod tests {
         {
             let third = steps.push(3);
             tokio::pin!(third);
-            assert!(futures_util::poll!(&mut third).is_pending());
+            let pending = poll_fn(|context| Poll::Ready(third.as_mut().poll(context).is_pending()));
+            assert!(pending.await);
             assert_eq!(results.next().await.unwrap().unwrap(), 1);
             timeout(SOON, third).await.unwrap();
         }
@@ -234,7 +252,6 @@ mod tests {
             steps.push(step).await;
         }
         drop(results);
-        go.send(()).unwrap();
         go.send(()).unwrap();
         // The work is dropped, and what it holds with it.
         let mut seen = Vec::new();
