@@ -27,6 +27,9 @@ fn a_folder_comes_as_it_was() {
     let id = line.trim_end().rsplit(' ').next().expect("an id");
     bob.types("files");
     bob.sees(&format!("{id}  256.0 KiB  1 source  holiday/ (5 files)"));
+    // It is one thing: what is in it is not offered by its name.
+    bob.asks("searchFile list.txt", &["Not available"]);
+    bob.asks("files *.jpg", &["No files are shared now."]);
     for (who, chat) in [("bob", &bob), ("eva", &eva)] {
         chat.types("download holiday");
         crate::downloaded(chat, "holiday");
@@ -36,6 +39,7 @@ fn a_folder_comes_as_it_was() {
     }
     eva.types("download holiday");
     eva.finds("holiday is already there: ");
+    eva.asks("files *.jpg", &["No files are shared now."]);
     bob.types("shares");
     bob.finds(&format!("{id}  5 files  holiday  "));
 }

@@ -31,6 +31,16 @@ pub(super) enum Purpose {
     OfFolder(Content, usize),
 }
 
+impl Purpose {
+    /// The folder that it is a file of.
+    pub(super) fn folder(&self) -> Option<Content> {
+        match self {
+            Self::OfFolder(folder, _) => Some(*folder),
+            Self::Itself | Self::Listing => None,
+        }
+    }
+}
+
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {

@@ -70,11 +70,13 @@ impl Manager {
             Ok(Found::Part(Opened::Going(partial))) => {
                 download.go(Arc::clone(&partial), RandomState::new().build_hasher().finish());
                 let (name, folder) = (download.name.clone(), download.folder);
+                let within = download.purpose.folder();
                 if self.common.holds {
                     // What was offered under this content is not there any more.
                     self.withdraw(content);
                     let mut offer = Offer::new(name, Arc::new(Shelf::of_partial(partial)), false);
                     offer.folder = folder;
+                    (offer.itself, offer.within) = (within.is_none(), within.into_iter().collect());
                     self.offers.insert(content, offer);
                     self.see_whether_offering();
                 }

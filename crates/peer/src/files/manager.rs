@@ -303,6 +303,7 @@ impl Manager {
             Some(offer) => {
                 offer.itself = false;
                 self.forget(content);
+                self.hold(content);
             }
             None => self.withdraw(content),
         }

@@ -86,6 +86,7 @@ impl Manager {
                 complete,
                 chunks: if complete { Default::default() } else { have.to_bitmap().into() },
                 folder: offer.folder,
+                inner: !offer.itself,
             };
             self.telling.holds += 1;
             let id = self.request(Request::Hold(hold));
