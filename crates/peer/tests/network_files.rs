@@ -9,6 +9,7 @@ use hobnob_protocol::v1;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -38,7 +39,8 @@ async fn a_stream_bears_a_taker_that_is_late() {
     giving.files().open(true);
     let (given_in, mut given) = watch::channel(0);
     let port = giving.files();
-    let give = tokio::spawn(async move {
+    let mut give = JoinSet::new();
+    give.spawn(async move {
         let mut stream = port.accept().await.unwrap();
         let mut io = stream.take_io().unwrap();
         let mut greeting = [0; 1];
@@ -63,7 +65,7 @@ async fn a_stream_bears_a_taker_that_is_late() {
         assert!(block.iter().all(|byte| *byte == number as u8));
     }
     drop((io, stream));
-    timeout(SOON, give).await.unwrap().unwrap();
+    timeout(SOON, give.join_next()).await.unwrap().unwrap().unwrap();
     giving.close().await;
     taking.close().await;
 }

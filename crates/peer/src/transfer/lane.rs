@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -153,25 +153,19 @@ impl<T, U> Shared<T, U> {
 
     /// The next step, which is waited for as long as a thread waits; `None`: the worker was put away.
     fn next(&self, worker: Worker<T, U>) -> Option<(Worker<T, U>, T)> {
-        let end = Instant::now() + LINGER;
-        let mut state = self.lock();
-        loop {
-            if worker.done.is_closed() {
-                return None;
-            }
-            if let Some(step) = state.waiting.pop_front() {
-                return Some((worker, step));
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if state.closed {
-                return None;
-            }
-            if left.is_zero() {
-                state.idle = Some(worker);
-                return None;
-            }
-            (state, _) = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        let nothing = |state: &mut State<T, U>| state.waiting.is_empty() && !state.closed;
+        let waited = self.wake.wait_timeout_while(self.lock(), LINGER, nothing);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if worker.done.is_closed() {
+            return None;
         }
+        if let Some(step) = state.waiting.pop_front() {
+            return Some((worker, step));
+        }
+        if !state.closed {
+            state.idle = Some(worker);
+        }
+        None
     }
 }
 
@@ -242,11 +236,11 @@ mod tests {
 
     #[tokio::test]
     async fn when_nobody_takes_results_nothing_more_is_done() {
-        let (done_in, mut done) = mpsc::unbounded_channel();
-        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let (done_in, mut done) = mpsc::channel(3);
+        let (go, gate) = std::sync::mpsc::sync_channel::<()>(1);
         let (mut steps, results) = lane(3, move |step: u32| {
             let _ = gate.recv();
-            let _ = done_in.send(step);
+            let _ = done_in.try_send(step);
         });
         for step in [1, 2, 3] {
             steps.push(step).await;
