@@ -1,4 +1,5 @@
 //! What the keeper of a server does, against real sessions on a store in memory.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
