@@ -149,6 +149,7 @@ impl<T> Drop for Receiver<T> {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -172,12 +173,11 @@ mod tests {
         let (sender, mut receiver) = bounded(2);
         sender.try_send(0).unwrap();
         sender.try_send(4).unwrap();
-        let others: Vec<_> = (1..=3)
-            .map(|item| {
-                let sender = sender.clone();
-                tokio::spawn(async move { sender.send(item).await })
-            })
-            .collect();
+        let mut others = JoinSet::new();
+        for item in 1..=3 {
+            let sender = sender.clone();
+            others.spawn(async move { sender.send(item).await });
+        }
         tokio::task::yield_now().await;
         // Two at once make room for two.
         let mut got = vec![receiver.recv().await, receiver.recv().await];
@@ -186,20 +186,17 @@ mod tests {
         }
         got.sort_unstable();
         assert_eq!(got, [0, 1, 2, 3, 4]);
-        for other in others {
-            assert_eq!(other.await.unwrap(), Ok(()));
-        }
+        assert_eq!(others.join_all().await, [Ok(()); 3]);
     }
 
     #[tokio::test]
     async fn nothing_is_put_where_nobody_takes_it() {
         let (sender, receiver) = bounded(1);
         sender.try_send(0).unwrap();
-        let waits = sender.clone();
-        let waits = tokio::spawn(async move { waits.send(1).await });
-        tokio::task::yield_now().await;
+        let mut waits = Box::pin(sender.send(1));
+        assert!(waits.as_mut().now_or_never().is_none());
         drop(receiver);
-        assert_eq!(waits.await.unwrap(), Err(Refused::Closed));
+        assert_eq!(waits.await, Err(Refused::Closed));
         assert_eq!(sender.try_send(2), Err(Refused::Closed));
     }
 
@@ -227,7 +224,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nothing_is_lost_between_threads() {
         let (sender, mut receiver) = bounded(4);
-        let sends = tokio::spawn(async move {
+        let mut sends = JoinSet::new();
+        sends.spawn(async move {
             for item in 0..20_000_u32 {
                 sender.send(item).await.unwrap();
             }
@@ -235,6 +233,6 @@ mod tests {
         for item in 0..20_000 {
             assert_eq!(receiver.recv().await, item);
         }
-        sends.await.unwrap();
+        sends.join_all().await;
     }
 }
