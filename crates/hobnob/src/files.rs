@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use hobnob_client::{Answer, Aside, Client};
 use hobnob_peer::{
-    files::{Files, FilesError, FilesEvents, Reply, Request, Setup, tcp_addresses},
+    file::ContentId,
+    files::{Content, Files, FilesError, FilesEvents, Reply, Request, Setup, tcp_addresses},
     network::{self, Relay},
 };
 use hobnob_protocol::v1;
@@ -60,6 +61,17 @@ pub(crate) fn network_setup(client: &Client, relay_only: bool) -> network::Setup
         verifier,
     });
     network::Setup { seed: peering.seed, relay, relay_only }
+}
+
+/// A file's name as its owner has it, as it is offered to others. What is none is not changed by that: an id, a pattern.
+pub(crate) fn offered_name(typed: &str) -> String {
+    hobnob_peer::file::name::safe(typed)
+}
+
+/// Whether this may be what somebody means by a name or an id: a whole id means its content and nothing else.
+pub(crate) fn may_be_meant(meant: &str, file: &v1::FileEntry) -> bool {
+    let id = file.content.as_ref().and_then(Content::of_wire).map(|content| content.id);
+    meant.len() != 64 || meant.parse::<ContentId>().map_or(true, |wanted| id == Some(wanted))
 }
 
 /// What is to be asked of the server, as its client asks it.

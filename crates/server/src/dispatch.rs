@@ -97,7 +97,11 @@ pub(crate) async fn dispatch<L: Link>(
             question(live);
             file::find_holders(&live.node, caller, find).await
         }
-        Request::FindSources(find) => file::find_sources(&live.node, &live.party(), find.content).await,
+        Request::FindSources(find) => {
+            let wait = live.holds.take(Instant::now());
+            live.pause_reading(wait);
+            file::find_sources(&live.node, &live.party(), find.content).await
+        }
         Request::Hello(_) | Request::Lookup(_) | Request::Login(_) | Request::Resume(_) => {
             refused(Reason::AlreadyLoggedIn, "Logged in already")
         }

@@ -278,8 +278,22 @@ async fn a_name_of_several_contents_and_a_content_of_several_names() {
     assert_eq!(find(&mut asker, "plan").await, ["plan 07 1", "plan 08 2"]);
     assert_eq!(holders(&mut asker, "plan", &[]).await, ["hans", "yoda"]);
     assert_eq!(holders(&mut asker, "070707", &[]).await, ["luke"], "by the holder's own name");
-    assert_eq!(find(&mut asker, "070707").await, ["070707 08 2"], "a name comes before an id");
+    assert_eq!(find(&mut asker, "070707").await, ["070707 08 2", "plan 07 1"], "a name, and an id");
     assert_eq!(find(&mut asker, "0707070").await, ["plan 07 1"]);
+    // Nobody takes an id away by a name.
+    hold(&mut luke, whole(9, "070707070707")).await;
+    hold(&mut luke, whole(10, &"07".repeat(32))).await;
+    assert_eq!(find(&mut asker, "070707070707").await, ["plan 07 1"]);
+    assert_eq!(find(&mut asker, &"07".repeat(32)).await, ["plan 07 1"]);
+    assert_eq!(find(&mut asker, &"0a".repeat(32)).await, [format!("{} 0a 1", "07".repeat(32))]);
+    hold(&mut luke, whole(11, &"0c".repeat(32))).await;
+    assert_eq!(find(&mut asker, &"0c".repeat(32)).await, [""; 0]);
+    // Which is no less true of the name of one's own file.
+    hold(&mut luke, whole(12, "0c0c0c")).await;
+    assert_eq!(find(&mut asker, "0c0c0c").await, ["0c0c0c 0c 1"]);
+    for byte in [9, 10, 11, 12] {
+        release(&mut luke, Some(content(byte))).await;
+    }
     hold(&mut hans, whole(8, "other")).await;
     assert_eq!(list(&mut asker, "").await, ["070707 08 3", "plan 07 1"]);
     // The same content of another size is another file.

@@ -191,6 +191,7 @@ fn ticket(key: [u8; 32], content: Content) -> anyhow::Result<(Bytes, Bytes)> {
     let v1::Content { id, size } = content.to_wire();
     let (key, user, expires_ms) = (key.to_vec().into(), "taker".to_owned(), now_ms + HOUR_MS);
     let ticket = v1::Ticket { key, user, id, size, expires_ms }.encode_to_vec();
-    let signature = pair(&SERVER)?.sign(&ticket).as_ref().to_vec();
+    let signature =
+        pair(&SERVER)?.sign(&[hobnob_protocol::TICKET_DOMAIN, &ticket].concat()).as_ref().to_vec();
     Ok((ticket.into(), signature.into()))
 }

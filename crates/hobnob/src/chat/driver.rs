@@ -30,6 +30,8 @@ pub(super) struct Driver<'a> {
     events: Events,
     peers: Peers,
     exchange: Exchange,
+    /// Files could not do what they were just told.
+    refused: bool,
     signals: &'a Signals,
     session: Session,
     /// When the session's time began.
@@ -101,6 +103,7 @@ impl<'a> Driver<'a> {
             events,
             peers,
             exchange,
+            refused: false,
             signals,
             session: Session::new(talks, place),
             epoch: Instant::now(),
@@ -148,9 +151,12 @@ impl<'a> Driver<'a> {
                 self.phase = Phase::Leaving;
             }
             let wake = self.next().await?;
-            let effects = self.take(wake)?;
-            for effect in effects {
+            let mut effects = VecDeque::from(self.take(wake)?);
+            while let Some(effect) = effects.pop_front() {
                 self.carry_out(effect).await?;
+                if std::mem::take(&mut self.refused) {
+                    effects.extend(self.session.refused_by_files(self.now()));
+                }
             }
         }
     }
@@ -318,7 +324,11 @@ impl<'a> Driver<'a> {
             Effect::Network(effect) => return self.peers.carry_out(effect).await,
             Effect::Reachable(contact) => self.exchange.reachable(contact),
             Effect::BeginFiles(blocked) => self.exchange.begin(blocked),
-            Effect::Files(wish) => return self.exchange.carry_out(wish, &mut self.peers).await,
+            Effect::Files(wish) => {
+                let (words, refused) = self.exchange.carry_out(wish, &mut self.peers).await;
+                self.refused = refused;
+                return words;
+            }
             Effect::Listening(port) => self.exchange.listening(port),
             Effect::Pass(id, request) => {
                 self.passing = Some((id.0, aside(request)));

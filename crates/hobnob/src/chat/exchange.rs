@@ -88,8 +88,8 @@ impl Exchange {
         }
     }
 
-    /// Carries out one wish; the result is what a person has to be told.
-    pub(super) async fn carry_out(&mut self, wish: Wish, peers: &mut Peers) -> String {
+    /// Carries out one wish; the result is what a person has to be told, and whether nothing will come of it.
+    pub(super) async fn carry_out(&mut self, wish: Wish, peers: &mut Peers) -> (String, bool) {
         let words = match wish {
             Wish::Download(_) | Wish::Share(_) => {
                 self.alone = false;
@@ -114,13 +114,16 @@ impl Exchange {
             Wish::Announce => files.announce(),
         };
         match done {
-            Ok(()) => words,
-            Err(busy) => words + &self.refuse(wish, &busy.to_string()),
+            Ok(()) => (words, false),
+            Err(busy) => {
+                let (refusal, refused) = self.refuse(wish, &busy.to_string());
+                (words + &refusal, refused)
+            }
         }
     }
 
-    /// Nothing comes of a wish.
-    fn refuse(&mut self, wish: Wish, why: &str) -> String {
+    /// Nothing comes of a wish. What an event says does not have to be said here.
+    fn refuse(&mut self, wish: Wish, why: &str) -> (String, bool) {
         let why = why.to_owned();
         match wish {
             Wish::Share(path) => self.unheard.push_back(Event::ShareFailed { path, why }),
@@ -129,11 +132,11 @@ impl Exchange {
                 self.unheard.push_back(Event::DownloadFailed { name, id, why, resumable: false });
             }
             Wish::Unshare(_) | Wish::Shares | Wish::Cancel(_) | Wish::Downloads => {
-                return text::files::impossible(&why);
+                return (text::files::impossible(&why), true);
             }
             Wish::Block(_) | Wish::Unblock(_) | Wish::Answered(..) | Wish::Announce => {}
         }
-        String::new()
+        (String::new(), false)
     }
 
     /// What happens next. A future that is dropped has lost nothing.

@@ -14,7 +14,7 @@ use super::{
     line::{Effect, Session, print},
     text,
 };
-use crate::files::reply;
+use crate::files::{may_be_meant, reply};
 use progress::Board;
 
 /// Wishes that wait for the beginning. More are not typed in the time that an answer takes.
@@ -91,6 +91,8 @@ pub(super) struct Files {
     releases: BTreeSet<RequestId>,
     /// What to say when it has.
     released: String,
+    /// What was typed and has no answer yet: whoever leaves waits for it.
+    open: usize,
     board: Board,
 }
 
@@ -98,7 +100,23 @@ impl Files {
     pub(super) fn new(place: Place) -> Self {
         let board = Board::new(place.row);
         let (waiting, releases, released) = (Vec::new(), BTreeSet::new(), String::new());
-        Self { place, phase: Phase::Idle, waiting, releases, released, board }
+        Self { place, phase: Phase::Idle, waiting, releases, released, open: 0, board }
+    }
+
+    /// Everything that was typed has its answer.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open == 0
+    }
+
+    fn answered(&mut self, count: usize) {
+        self.open = self.open.saturating_sub(count);
+    }
+}
+
+impl Wish {
+    /// It was typed, and something is said when it is done.
+    pub(super) fn has_answer(&self) -> bool {
+        matches!(self, Self::Share(_) | Self::Unshare(_) | Self::Shares | Self::Cancel(_) | Self::Downloads)
     }
 }
 
@@ -118,11 +136,13 @@ impl Session {
 
     /// Does it, or notes it for when files have begun.
     fn want(&mut self, wish: Wish) -> Vec<Effect> {
-        if self.files.phase == Phase::Begun {
-            return vec![Effect::Files(wish)];
-        }
-        if self.files.waiting.len() >= WAITING_MAX {
+        let begun = self.files.phase == Phase::Begun;
+        if !begun && self.files.waiting.len() >= WAITING_MAX {
             return print(text::files::BUSY.to_owned());
+        }
+        self.files.open += usize::from(wish.has_answer());
+        if begun {
+            return vec![Effect::Files(wish)];
         }
         self.files.waiting.push(wish);
         self.begin_files()
@@ -180,7 +200,7 @@ impl Session {
             (Question::Blocked, Answer::Names(blocked)) => self.have_begun(blocked),
             (Question::Blocked, answer) => {
                 // Rather nothing than something to somebody who is blocked.
-                self.files.phase = Phase::Idle;
+                (self.files.phase, self.files.open) = (Phase::Idle, 0);
                 let none = std::mem::take(&mut self.files.waiting).is_empty();
                 if none { Vec::new() } else { print(refused(&answer)) }
             }
@@ -202,6 +222,7 @@ impl Session {
 
     /// What may be meant by the name of a download.
     fn found(&mut self, meant: &str, files: Vec<v1::FileEntry>, now: Duration) -> Vec<Effect> {
+        let files: Vec<_> = files.into_iter().filter(|file| may_be_meant(meant, file)).collect();
         match files.as_slice() {
             [] => print(text::files::no_one_shares(meant)),
             [file] => match entry(file) {
@@ -245,6 +266,7 @@ impl Session {
     /// Something happened to files.
     pub(crate) fn files(&mut self, event: Event, now: Duration) -> Vec<Effect> {
         let mut effects = self.files.board.note(&event, now);
+        self.files.answered(usize::from(is_answer(&event) && !self.waits_for_release(&event)));
         effects.extend(match event {
             Event::Server { id, request } => {
                 if matches!(request, Request::Release(_)) {
@@ -252,30 +274,44 @@ impl Session {
                 }
                 vec![Effect::Pass(id, request)]
             }
-            // Once it is said, nobody finds it any more.
-            Event::Unshared { .. } if !self.files.releases.is_empty() => {
+            Event::Unshared { .. } if self.waits_for_release(&event) => {
                 self.files.released += &text::files::event(&event);
                 Vec::new()
             }
             Event::Listening { port } => vec![Effect::Listening(port)],
             event => print(text::files::event(&event)),
         });
+        effects.extend(self.go_if_settled(now));
         effects
     }
 
+    /// It is said when the server knows: once it is said, nobody finds it any more.
+    fn waits_for_release(&self, event: &Event) -> bool {
+        matches!(event, Event::Unshared { .. }) && !self.files.releases.is_empty()
+    }
+
+    /// Nothing came of something that was typed, as was said.
+    pub(crate) fn refused_by_files(&mut self, now: Duration) -> Vec<Effect> {
+        self.files.answered(1);
+        self.go_if_settled(now)
+    }
+
     /// The server has answered what files had to say to it.
-    pub(super) fn answer_to_request(&mut self, id: RequestId, answer: Answer) -> Vec<Effect> {
+    pub(super) fn answer_to_request(&mut self, id: RequestId, answer: Answer, now: Duration) -> Vec<Effect> {
         let mut effects = vec![Effect::Files(Wish::Answered(id, reply(answer)))];
         if self.files.releases.remove(&id) && self.files.releases.is_empty() {
-            effects.extend(print(std::mem::take(&mut self.files.released)));
+            let released = std::mem::take(&mut self.files.released);
+            self.files.answered(released.lines().count());
+            effects.extend(print(released));
+            effects.extend(self.go_if_settled(now));
         }
         effects
     }
 
     /// What is to be said of downloads when the user leaves.
     pub(super) fn unfinished(&mut self) -> Vec<Effect> {
-        let count = self.files.board.end();
-        if count == 0 { Vec::new() } else { print(text::files::unfinished(count)) }
+        let open = std::mem::take(&mut self.files.open);
+        print(text::files::unfinished(self.files.board.end(), open))
     }
 }
 
@@ -283,6 +319,21 @@ impl Session {
 fn entry(file: &v1::FileEntry) -> Option<Entry> {
     let content = Content::of_wire(file.content.as_ref()?)?;
     Some(Entry { content, name: file.name.clone(), folder: file.folder, sources: None })
+}
+
+/// What was typed is done, or cannot be.
+fn is_answer(event: &Event) -> bool {
+    match event {
+        Event::Sharing { again, .. } => !again,
+        Event::ShareFailed { .. }
+        | Event::Unshared { .. }
+        | Event::Shares(_)
+        | Event::Downloads(_)
+        | Event::Cancelled { .. }
+        | Event::Unknown { .. }
+        | Event::Ambiguous { .. } => true,
+        _ => false,
+    }
 }
 
 /// The server did not answer what it was asked.

@@ -20,6 +20,7 @@ use super::{
     private::{Pending as Question, Private},
     text,
 };
+use crate::files::offered_name;
 use leaving::Leaving;
 
 /// Something to do, in order.
@@ -171,12 +172,12 @@ impl Session {
             Typed::Verify { user, confirm } => self.talk(talk::Input::Verify { user, confirm }, now),
             Typed::Path(user) => self.talk(talk::Input::Path(user), now),
             Typed::Share(path) => self.share(&path),
-            Typed::Unshare(meant) => self.want_typed(Wish::Unshare(meant)),
+            Typed::Unshare(meant) => self.want_typed(Wish::Unshare(offered_name(&meant))),
             Typed::Shares => self.want_typed(Wish::Shares),
-            Typed::Cancel(meant) => self.want_typed(Wish::Cancel(meant)),
+            Typed::Cancel(meant) => self.want_typed(Wish::Cancel(offered_name(&meant))),
             Typed::Downloads => self.want_typed(Wish::Downloads),
             Typed::Download(meant) => {
-                self.ask_of_files(Command::FindFile(meant.clone()), FilesQuestion::Find(meant))
+                self.ask_of_files(Command::FindFile(offered_name(&meant)), FilesQuestion::Find(meant))
             }
             Typed::ListFiles(pattern) => self.ask_of_files(Command::ListFiles(pattern), FilesQuestion::List),
             Typed::SearchFile(name) => self.search(name, Vec::new()),
@@ -205,6 +206,7 @@ impl Session {
     }
 
     fn search(&mut self, name: String, chunks: Vec<u32>) -> Vec<Effect> {
+        let name = offered_name(&name);
         self.ask_of_files(Command::FindHolders { name, chunks }, FilesQuestion::Holders)
     }
 
@@ -245,7 +247,7 @@ impl Session {
             }
             // Left over by an earlier process.
             Event::Answer { ticket: None, command, answer } => self.judge(&command, &answer, now),
-            Event::Aside { id, answer } => self.answer_to_request(RequestId(id), answer),
+            Event::Aside { id, answer } => self.answer_to_request(RequestId(id), answer, now),
             Event::Message(message) => vec![
                 Effect::Know(message.sender.clone()),
                 Effect::Print(text::message(&message.sender, &message.text)),

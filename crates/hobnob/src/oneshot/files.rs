@@ -14,12 +14,13 @@ use crate::{chat::text, config::OneShotSettings, signals::Signals};
 /// Signals cannot be caught.
 pub(crate) async fn files(settings: OneShotSettings, pattern: String) -> anyhow::Result<u8> {
     let signals = Signals::listen()?;
+    let as_json = settings.json;
     let listed = tokio::select! {
         biased;
         () = signals.first().cancelled() => Ok(1),
         listed = list(settings, pattern, &signals) => listed,
     };
-    listed.or_else(stopped)
+    listed.or_else(|stop| stopped(stop, as_json))
 }
 
 async fn list(settings: OneShotSettings, pattern: String, signals: &Signals) -> Result<u8, Stop> {

@@ -15,7 +15,12 @@ use super::{
     peers::{self, Peers},
     say, stopped,
 };
-use crate::{chat::text, config::OneShotSettings, files::Begin, signals::Signals};
+use crate::{
+    chat::text,
+    config::OneShotSettings,
+    files::{Begin, may_be_meant, offered_name},
+    signals::Signals,
+};
 
 /// The exit code after a signal, as a shell has it after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -34,7 +39,7 @@ pub(crate) async fn get(settings: OneShotSettings, names: Vec<String>) -> anyhow
     };
     let (mut peers, wanted, failed) = match begun {
         Ok(begun) => begun,
-        Err(stop) => return stopped(stop),
+        Err(stop) => return stopped(stop, json),
     };
     let mut fetching = Fetching::new(json, failed);
     let fetched = fetching.run(&mut peers, wanted, &signals).await;
@@ -70,7 +75,7 @@ async fn begin(
 async fn find(session: &mut Session, names: Vec<String>, json: bool) -> Result<(Vec<Entry>, bool), Stop> {
     let (mut wanted, mut contents, mut failed) = (Vec::new(), BTreeSet::new(), false);
     for name in names {
-        let answer = peers::answer(session, Command::FindFile(name.clone())).await?;
+        let answer = peers::answer(session, Command::FindFile(offered_name(&name))).await?;
         match meant(&name, answer) {
             Ok(entry) => {
                 if contents.insert(entry.content) {
@@ -89,7 +94,10 @@ async fn find(session: &mut Session, names: Vec<String>, json: bool) -> Result<(
 /// Which file is meant; otherwise, what a person is told.
 fn meant(name: &str, answer: Answer) -> Result<Entry, String> {
     let files = match answer {
-        Answer::Files(v1::Files { files, .. }) => files,
+        Answer::Files(v1::Files { mut files, .. }) => {
+            files.retain(|file| may_be_meant(name, file));
+            files
+        }
         Answer::Refused { text, .. } => return Err(text::error(&text)),
         _ => return Err(text::error(peers::LOST)),
     };

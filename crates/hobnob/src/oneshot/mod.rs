@@ -33,6 +33,8 @@ use crate::{
 enum Stop {
     /// It is said already.
     Exit(u8),
+    /// The server does not let this user in, in words for a person.
+    Refused(String),
     /// There is no server, or not the right one.
     Open(OpenError),
     /// Nobody reads what is printed, or a password cannot be read.
@@ -202,10 +204,7 @@ fn is_over(reason: Reason) -> bool {
 }
 
 fn refused(reason: Reason, words: &str) -> Stop {
-    match say(&text::login_refused(reason, words)) {
-        Ok(()) => Stop::Exit(1),
-        Err(error) => Stop::Io(error),
-    }
+    Stop::Refused(text::login_refused(reason, words))
 }
 
 /// Says on standard error that a server was met for the first time.
@@ -218,12 +217,21 @@ fn say(text: &str) -> io::Result<()> {
     output::write(text)
 }
 
+/// Words for a person, which JSON has no place for.
+fn tell(words: &str, json: bool) -> io::Result<()> {
+    if json { io::stderr().write_all(words.as_bytes()) } else { say(words) }
+}
+
 /// The exit code of a command that stopped.
-fn stopped(stop: Stop) -> anyhow::Result<u8> {
+fn stopped(stop: Stop, json: bool) -> anyhow::Result<u8> {
     match stop {
         Stop::Exit(code) => Ok(code),
+        Stop::Refused(words) => {
+            let _ = tell(&words, json);
+            Ok(1)
+        }
         Stop::Open(error) => {
-            let _ = say(&text::error(&error.to_string()));
+            let _ = tell(&text::error(&error.to_string()), json);
             Ok(1)
         }
         Stop::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(1),

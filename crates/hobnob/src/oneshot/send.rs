@@ -38,7 +38,7 @@ pub(crate) async fn send(
     let signals = Signals::listen()?;
     match deliver(settings, to, words, &signals).await {
         Ok(code) => Ok(code),
-        Err(stop) => stopped(stop),
+        Err(stop) => stopped(stop, false),
     }
 }
 

@@ -15,8 +15,7 @@ use super::{
     bar::Bar,
     come_online, json,
     peers::{self, Happened, Peers},
-    say, stopped,
-    tail::{self, tell},
+    say, stopped, tail, tell,
 };
 use crate::{chat::text, config::OneShotSettings, files::Begin, progress, signals::Signals};
 
@@ -34,7 +33,7 @@ pub(crate) async fn share(settings: OneShotSettings, paths: Vec<PathBuf>) -> any
     };
     let (mut peers, damaged) = match begun {
         Ok(begun) => begun,
-        Err(stop) => return stopped(stop),
+        Err(stop) => return stopped(stop, json),
     };
     let mut offering = Offering { paths: paths.into(), named: 0, failed: 0, json, bar: Bar::new(json) };
     offering.named = offering.paths.len();

@@ -1,12 +1,12 @@
 //! `hobnob tail`: online, and only listening.
 
-use std::io::{self, Write};
+use std::io;
 
 use hobnob_client::{End, Event, Message, Slot};
 use hobnob_protocol::v1::Stream;
 use serde_json::json;
 
-use super::{Session, json, met, say, stopped};
+use super::{Session, json, met, say, stopped, tell};
 use crate::{
     chat::{line, text},
     config::OneShotSettings,
@@ -27,7 +27,7 @@ pub(crate) async fn tail(settings: OneShotSettings) -> anyhow::Result<u8> {
     };
     let mut session = match session {
         Ok(session) => session,
-        Err(stop) => return stopped(stop),
+        Err(stop) => return stopped(stop, json),
     };
     match follow(&mut session, json, &signals).await {
         Ok(code) => Ok(code),
@@ -71,11 +71,6 @@ async fn follow(session: &mut Session, json: bool, signals: &Signals) -> io::Res
             }
         }
     }
-}
-
-/// Words for a person, which JSON has no place for.
-pub(super) fn tell(words: &str, json: bool) -> io::Result<()> {
-    if json { io::stderr().write_all(words.as_bytes()) } else { say(words) }
 }
 
 /// What a person reads of it.

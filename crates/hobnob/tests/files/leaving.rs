@@ -1,6 +1,8 @@
 //! Leaving while files come and go.
 
-use crate::{content, fetch, freeze, has_begun, person, person_with, share, support::World, thaw, wait_for};
+use crate::{
+    content, fetch, file, freeze, has_begun, id, person, person_with, share, support::World, thaw, wait_for,
+};
 
 const LARGE: usize = 256 << 20;
 
@@ -46,4 +48,44 @@ fn who_waits_for_a_download_is_not_logged_out() {
         hans.catches_up();
     }
     crate::downloaded(&bob, "a");
+}
+
+/// Everything typed before is answered before the good-bye, as in a script that ends with its last command.
+#[test]
+fn who_leaves_has_everything_answered_that_was_typed_before() {
+    let world = World::new();
+    let mut hans = person(&world, "hans");
+    let (one, other) = (file(&world, "hans", "one", b"one"), file(&world, "hans", "other", b"other"));
+    hans.types(&format!("share {}", one.display()));
+    hans.types("share /nowhere");
+    hans.types(&format!("share {}", other.display()));
+    hans.end_input();
+    hans.sees_all(&[
+        &format!("Sharing one: 3 bytes, 1 chunks, {}", id(b"one")),
+        &format!("Sharing other: 5 bytes, 1 chunks, {}", id(b"other")),
+    ]);
+    assert_eq!(hans.ends(), 0);
+    assert!(
+        hans.everything().contains("Error. Cannot share /nowhere: there is no such file"),
+        "{}",
+        hans.everything()
+    );
+    let mut hans = person(&world, "hans");
+    let eva = person(&world, "eva");
+    wait_for("what was shared before", || {
+        eva.types("searchFile one");
+        eva.catches_up().iter().any(|line| line == "Available")
+    });
+    for line in ["unshare one", "cancel nothing", "downloads", "logout"] {
+        hans.types(line);
+    }
+    hans.sees_all(&["Stopped sharing one", "Nothing is being downloaded"]);
+    hans.sees("Goodbye.");
+    assert_eq!(hans.ends(), 0);
+    let _hans = person(&world, "hans");
+    wait_for("what is still shared", || {
+        eva.types("searchFile other");
+        eva.catches_up().iter().any(|line| line == "Available")
+    });
+    eva.asks("searchFile one", &["Not available"]);
 }

@@ -91,3 +91,38 @@ fn a_hostile_name_reaches_neither_terminal_nor_disk() {
         assert!(!name.contains(|c: char| c.is_control() || c == '\u{202e}'), "{name:?}");
     }
 }
+
+#[test]
+fn nobody_takes_an_id_away_by_a_name() {
+    let world = World::new();
+    let (hans, bob, eva) = (person(&world, "hans"), person(&world, "bob"), person(&world, "eva"));
+    let id = share(&world, "hans", &hans, "a", b"what was meant");
+    let whole = blake3::hash(b"what was meant").to_hex().to_string();
+    share(&world, "bob", &bob, &id, b"an impostor");
+    share(&world, "bob", &bob, &whole, b"another one");
+    fetch(&world, "eva", &eva, &id, "a", b"what was meant");
+    eva.types(&format!("download {}", &whole[..20]));
+    eva.finds("a is already there: ");
+    hans.types("unshare a");
+    hans.sees("Stopped sharing a");
+    eva.types("unshare a");
+    eva.sees("Stopped sharing a");
+    eva.asks(&format!("download {whole}"), &[&format!("Error. No one shares {whole}")]);
+}
+
+#[test]
+fn a_file_is_found_by_the_name_its_owner_gave_it() {
+    let world = World::new();
+    let (hans, bob) = (person(&world, "hans"), person(&world, "bob"));
+    share_as(&world, &hans, ".dot", "_dot", b"hidden");
+    bob.asks("searchFile .dot", &["Available", "hans"]);
+    fetch(&world, "bob", &bob, ".dot", "_dot", b"hidden");
+    bob.types("unshare .dot");
+    bob.sees("Stopped sharing _dot");
+}
+
+fn share_as(world: &World, chat: &crate::support::Chat, name: &str, offered: &str, bytes: &[u8]) {
+    let path = file(world, "hans", name, bytes);
+    chat.types(&format!("share {}", path.display()));
+    chat.finds(&format!("Sharing {offered}: "));
+}

@@ -36,6 +36,9 @@ use crate::{
 const PAGE: usize = 256;
 /// Bytes of an answer beside its list.
 const REST_BYTES: usize = 1024;
+/// Hexadecimal digits of an id, and so many of them as people are shown.
+const ID_DIGITS: usize = 64;
+const ID_DIGITS_SHOWN: usize = 12;
 
 fn index(node: &Node) -> MutexGuard<'_, Shares> {
     // Nothing under the lock can leave its data half changed.
@@ -126,18 +129,25 @@ pub(crate) async fn list_files(node: &Node, asker: AccountId, pattern: &str) -> 
     Body::Files(gather(node, &unseen, &Query::Like(Pattern::new(pattern))).await.into())
 }
 
-/// What may be meant: the files of this name, or else those whose id begins so.
+/// What may be meant: the files of this name, and those whose id begins so. As many digits as people are shown mean an id
+/// wherever one begins so, and a whole id nothing else, whatever somebody calls a file.
 pub(crate) async fn find_file(node: &Node, asker: AccountId, meant: String) -> Body {
     let unseen = match Unseen::by(node, asker).await {
         Ok(unseen) => unseen,
         Err(error) => return internal(&error),
     };
-    let prefix = Prefix::new(&meant).map(Query::Id);
-    let mut found = gather(node, &unseen, &Query::Named(meant)).await;
-    if let (true, Some(prefix)) = (found.entries.is_empty(), prefix) {
-        found = gather(node, &unseen, &prefix).await;
+    let mut found = Gathered::default();
+    let digits = Prefix::new(&meant).map(|prefix| (prefix, meant.len()));
+    if let Some((prefix, digits)) = digits {
+        found = gather(node, &unseen, &Query::Id(prefix)).await;
+        let settled = !found.entries.is_empty() && digits >= ID_DIGITS_SHOWN;
+        if settled || digits == ID_DIGITS {
+            return Body::Files(found.into());
+        }
     }
-    Body::Files(found.into())
+    let mut named = gather(node, &unseen, &Query::Named(meant)).await;
+    named.join(found);
+    Body::Files(named.into())
 }
 
 async fn gather(node: &Node, unseen: &Unseen, query: &Query) -> Gathered {
@@ -170,6 +180,21 @@ impl Gathered {
             sources,
             folder: folder.map(|folder| v1::Folder { bytes: folder.bytes, files: folder.files }),
         };
+        self.put(name, content, entry);
+    }
+
+    /// Takes in those of another list that are not in this one, under whatever name.
+    fn join(&mut self, other: Self) {
+        let known: BTreeSet<_> = self.entries.keys().map(|(_, content)| *content).collect();
+        for ((name, content), entry) in other.entries {
+            if !known.contains(&content) {
+                self.put(name, content, entry);
+            }
+        }
+        self.more |= other.more;
+    }
+
+    fn put(&mut self, name: String, content: Content, entry: FileEntry) {
         self.bytes += bytes_of(&entry);
         self.entries.insert((name, content), entry);
         while self.bytes > ANSWER_BYTES_MAX - REST_BYTES {
@@ -224,8 +249,13 @@ pub(crate) async fn find_sources(node: &Node, asker: &Party, wanted: Option<v1::
         Ok(unseen) => unseen,
         Err(error) => return internal(&error),
     };
+    let sources = sources(node, &unseen, &content);
+    if sources.is_empty() {
+        // The right to fetch goes with an introduction: who is blocked by all holders gets neither.
+        return Body::Sources(Sources::default());
+    }
     let (ticket, signature) = node.tickets.sign(asker, &content, node.world.now_ms());
-    Body::Sources(Sources { sources: sources(node, &unseen, &content), ticket, signature })
+    Body::Sources(Sources { sources, ticket, signature })
 }
 
 /// Only who has said where to be found is of use.

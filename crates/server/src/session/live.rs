@@ -46,7 +46,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests for private talk and contacts a second, and at once before that counts: each goes on to somebody else.
 const PRIVATE_RATE: u32 = 10;
 const PRIVATE_BURST: u32 = 64;
-/// Words on files that are held a second, and at once before that counts: all there may be, and again.
+/// Words on files that are held, and questions for sources a second, and at once before that counts: all there may be, and again.
 const HOLD_RATE: u32 = 50;
 const HOLD_BURST: u32 = 2 * FILES_HELD_MAX as u32;
 /// Questions a second for which the whole index may have to be looked through, and at once before that counts.

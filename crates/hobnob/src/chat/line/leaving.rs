@@ -20,7 +20,7 @@ impl Session {
     /// Whoever blocks somebody and leaves has the block judged first: it says what the other may be told. Without the
     /// server there is nothing to wait for.
     pub(super) fn log_out(&mut self, now: Duration) -> Vec<Effect> {
-        if self.pending.is_empty() || self.is_away() {
+        if self.pending.is_empty() && self.files.is_settled() || self.is_away() {
             return self.leave(now);
         }
         self.leaving = Some(Leaving { answers: self.pending.len(), until: now + JUDGED_MAX });
@@ -56,9 +56,16 @@ impl Session {
 
     /// A command was answered.
     pub(super) fn one_judged(&mut self, now: Duration) -> Vec<Effect> {
-        let Some(leaving) = &mut self.leaving else { return Vec::new() };
-        leaving.answers = leaving.answers.saturating_sub(1);
-        if leaving.answers == 0 { self.leave(now) } else { Vec::new() }
+        if let Some(leaving) = &mut self.leaving {
+            leaving.answers = leaving.answers.saturating_sub(1);
+        }
+        self.go_if_settled(now)
+    }
+
+    /// Leaves, if that is wanted and everything typed before has its answer.
+    pub(in crate::chat) fn go_if_settled(&mut self, now: Duration) -> Vec<Effect> {
+        let settled = self.leaving.as_ref().is_some_and(|leaving| leaving.answers == 0);
+        if settled && self.files.is_settled() { self.leave(now) } else { Vec::new() }
     }
 
     /// There was time enough, or the server is away: what is left is not judged now.

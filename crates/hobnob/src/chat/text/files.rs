@@ -89,9 +89,17 @@ pub(crate) fn cancelled(name: &str) -> String {
 }
 
 /// Downloads that were under way when the user left.
-pub(crate) fn unfinished(count: usize) -> String {
-    let are = if count == 1 { "download is" } else { "downloads are" };
-    format!("{count} {are} not finished; the same command goes on where it stopped\n")
+pub(crate) fn unfinished(downloads: usize, open: usize) -> String {
+    let mut words = match open {
+        0 => String::new(),
+        1 => "1 command for files could not be finished\n".to_owned(),
+        open => format!("{open} commands for files could not be finished\n"),
+    };
+    if downloads > 0 {
+        let are = if downloads == 1 { "download is" } else { "downloads are" };
+        words += &format!("{downloads} {are} not finished; the same command goes on where it stopped\n");
+    }
+    words
 }
 
 /// Nobody who may be seen has it.
