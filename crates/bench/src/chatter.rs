@@ -43,10 +43,21 @@ pub(crate) struct Taken {
 }
 
 impl Chatter {
-    /// Logs in; `joins`: hears what is said to all.
+    /// Logs in, and takes what waits; `joins`: hears what is said to all.
     pub(crate) async fn open(target: &Target, account: &Account, joins: bool) -> anyhow::Result<Self> {
         match target.speaks {
-            Speaks::Hobnob => Ok(Self::of(link::open(target, account, false).await?)),
+            Speaks::Hobnob => {
+                let session = link::open(target, account, false).await?;
+                let head = session.opened.inbox_head;
+                let mut chatter = Self::of(session);
+                while let Self::Member(member) = &chatter
+                    && member.inbox.seq() < head
+                {
+                    chatter.take().await?;
+                    chatter.note().await?;
+                }
+                Ok(chatter)
+            }
             Speaks::Lines => {
                 let mut lines = Lines::open(target, &account.name).await?;
                 if joins {

@@ -115,7 +115,7 @@ impl Server {
         let rest = line.strip_prefix("hobnob is listening on ");
         let address = rest.and_then(|rest| rest.split([',', '\n']).next()).unwrap_or_default();
         let address = address.parse().with_context(|| not_started(&data, &line))?;
-        Self::ready(common, child, data, address, Speaks::Hobnob)
+        Self::ready(common, child, data, address, Speaks::Hobnob, None)
     }
 
     /// Starts the smallest router.
@@ -125,7 +125,7 @@ impl Server {
         command.arg("router").args(common.plain.then_some("--plain")).env_clear();
         let (child, line) = Self::spawn(command, &data).await?;
         let address = line.trim().parse().with_context(|| not_started(&data, &line))?;
-        Self::ready(common, child, data, address, Speaks::Lines)
+        Self::ready(common, child, data, address, Speaks::Lines, None)
     }
 
     /// Starts ngIRCd without its limits.
@@ -147,7 +147,7 @@ impl Server {
             Ok(())
         };
         timeout(START_TIMEOUT, listens).await.context("ngircd does not get ready")??;
-        Self::ready(common, child, data, address, Speaks::Lines)
+        Self::ready(common, child, data, address, Speaks::Lines, Some(NGIRCD_RECORD_BYTES))
     }
 
     /// Starts a process and reads its first line.
@@ -168,10 +168,11 @@ impl Server {
         data: Arc<Data>,
         address: SocketAddr,
         speaks: Speaks,
+        record_bytes_max: Option<usize>,
     ) -> anyhow::Result<Self> {
         ensure!(address.ip().is_loopback(), "the server listens beyond loopback");
         let pid = child.id().context("the server is gone already")?;
-        let tls = if common.plain { None } else { Some(tls::connector()?) };
+        let tls = if common.plain { None } else { Some(tls::connector(record_bytes_max)?) };
         Ok(Self { child, pid, data, target: Arc::new(Target { address, tls, speaks }) })
     }
 
@@ -218,6 +219,9 @@ impl Server {
         i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a process has a number")
     }
 }
+
+/// ngIRCd reads 2,048 bytes at once; what is left of a TLS record then waits until more comes, which may be never.
+const NGIRCD_RECORD_BYTES: usize = 1_400;
 
 /// Debian's name, which other systems have, too.
 const NGIRCD: &str = "ngircd";

@@ -18,12 +18,15 @@ const RATE: f64 = 10_000.0;
 
 /// Runs the pairs twice.
 pub(crate) async fn run(common: &Common, args: &Storm) -> anyhow::Result<Line> {
-    let accounts = account::make("pair", args.pairs.sessions as usize / 2 * 2)?;
+    let sessions = args.pairs.sessions as usize / 2 * 2;
+    // Other users than in the storm, or what is still under way of the quiet pairs would come to them then.
+    let calm = account::make("calm", sessions)?;
+    let accounts = account::make("pair", sessions)?;
     let strangers = account::make("login", args.passwords as usize)?;
-    let all: Vec<_> = accounts.iter().chain(&strangers).cloned().collect();
+    let all: Vec<_> = calm.iter().chain(&accounts).chain(&strangers).cloned().collect();
     let server = Server::start(common, &all, &[]).await?;
     let paced = crate::args::Pairs { rate: args.pairs.rate.or(Some(RATE)), ..args.pairs.clone() };
-    let quiet = pairs::converse(common, &paced, &server, &accounts).await?;
+    let quiet = pairs::converse(common, &paced, &server, &calm).await?;
     let mut crew = Crew::new(server.target.clone());
     pairs::enlist(&mut crew, &accounts, common.text_bytes, paced.rate);
     let logins = Arc::new(Mutex::new(Ok(Histogram::default())));
