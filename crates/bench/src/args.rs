@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as Group, Parser, Subcommand};
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
 use crate::{plan::Run, subject::Subject};
 
@@ -89,6 +89,13 @@ pub(crate) enum Workload {
     Grown(Grown),
     /// Private talk of two people at real clients: consent, latency, the relay's cost
     Talk(Talk),
+    /// One shares a file, others download it together, on machines with capped uplinks: network namespaces, as root
+    Swarm(Swarm),
+    /// A file between processes, over TCP and over QUIC, beside rsync: time, CPU and memory
+    Files(Files),
+    /// One side of a file transfer, which `files` starts
+    #[command(hide = true)]
+    Side(Side),
     /// W1 to W8 in interleaved rounds beside what they are compared with
     Run(Run),
     /// The smallest router, for the others to be measured beside
@@ -263,4 +270,81 @@ pub(crate) struct Talk {
     /// MiB of text over the relay
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) mebibytes: u64,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Swarm {
+    /// Size of the file
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) mebibytes: u64,
+    /// Those who download
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub(crate) leechers: u8,
+    /// Mbit/s of every uplink
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) uplink: u32,
+    /// How often, each time with another file
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Files {
+    /// Size of the file
+    #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) mebibytes: u64,
+    /// How often; medians are printed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rounds: u32,
+    /// What it goes over
+    #[arg(long, value_enum, default_value_t = Over::Both)]
+    pub(crate) over: Over,
+    /// Processes that give it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=30))]
+    pub(crate) sources: u8,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Side {
+    #[arg(long, value_enum)]
+    pub(crate) over: Over,
+    /// Each side of a transfer has its own
+    #[arg(long)]
+    pub(crate) number: u8,
+    /// Where its files are
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// What to give; without it, this side takes
+    #[arg(long)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What a file goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Over {
+    Tcp,
+    Quic,
+    /// One after the other
+    Both,
+}
+
+impl Over {
+    pub(crate) fn each(self) -> Vec<Self> {
+        match self {
+            Self::Both => vec![Self::Tcp, Self::Quic],
+            one => vec![one],
+        }
+    }
+
+    /// As on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+            Self::Both => "both",
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The load generator: starts a server, talks the protocol to it over loopback, and prints what it took.
 //!
-//! It does without the client library, so that little of the machine goes into the generator itself. Nothing it
-//! does needs the network beyond loopback, and it accepts any certificate there.
+//! It does without the client library, so that little of the machine goes into the generator itself; only files go
+//! between real drivers, in processes of their own. Nothing it does needs the network beyond loopback, and it accepts
+//! any certificate there.
 
 mod account;
 mod args;
@@ -16,11 +17,14 @@ mod plan;
 mod process;
 mod report;
 mod router;
+mod rsync;
 mod server;
+mod side;
 mod stream;
 mod subject;
 mod summary;
 mod tls;
+mod town;
 mod workload;
 
 use std::time::Duration;
@@ -39,6 +43,13 @@ fn main() -> anyhow::Result<()> {
     match &workload {
         Workload::Router => runtime.block_on(router::run(common.plain)),
         Workload::Run(args) => runtime.block_on(plan::run(&common, args)),
+        Workload::Side(side) => runtime.block_on(side::inside::run(side)),
+        Workload::Files(files) => {
+            let limit = Duration::from_secs(common.time_limit);
+            let run = async { tokio::time::timeout(limit, workload::files::run(&common, files)).await };
+            println!("{}", runtime.block_on(run).context("the time limit is over")??);
+            Ok(())
+        }
         one => {
             let lines = runtime.block_on(run(&common, one))?;
             println!("{}", report::markdown(&lines));
@@ -71,7 +82,10 @@ async fn measure(common: &Common, workload: &Workload) -> anyhow::Result<Vec<Lin
         Workload::Reconnect(reconnect) => workload::reconnect::run(common, reconnect).await,
         Workload::Grown(grown) => return workload::grown::run(common, grown).await,
         Workload::Talk(talk) => workload::talk::run(common, talk).await,
-        Workload::Run(_) | Workload::Router => unreachable!("they are no workloads"),
+        Workload::Swarm(swarm) => workload::swarm::run(common, swarm).await,
+        Workload::Files(_) | Workload::Side(_) | Workload::Run(_) | Workload::Router => {
+            unreachable!("they have reports of their own")
+        }
     };
     Ok(vec![line?])
 }

@@ -37,14 +37,26 @@ impl Person {
         account: &Arc<Account>,
         arguments: &[&str],
     ) -> anyhow::Result<Self> {
-        let name = account.name.clone();
         let mut command = Command::new(program);
-        command.args(["chat", "--plain"]).args(arguments).arg("--data").arg(folder.join(&name));
+        command.args(["chat", "--plain"]).args(arguments);
+        Self::log_in_with(command, folder, target, account).await
+    }
+
+    /// The same by a command for `chat` that lacks only where to keep things, and where to go.
+    pub(crate) async fn log_in_with(
+        mut command: Command,
+        folder: &Path,
+        target: &Target,
+        account: &Arc<Account>,
+    ) -> anyhow::Result<Self> {
+        let name = account.name.clone();
+        command.arg("--data").arg(folder.join(&name));
         let scheme = if target.tls.is_some() { "" } else { "ws://" };
         command.arg(format!("{scheme}{name}@{}", target.address)).env_clear().kill_on_drop(true);
+        // To find what runs it elsewhere.
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child =
-            command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
+        let mut child = command.spawn().context("the client cannot be started")?;
         let input = child.stdin.take().context("its stdin is a pipe")?;
         let output = child.stdout.take().context("its stdout is a pipe")?;
         let mut person = Self { name, child, input, output, shown: Vec::new() };

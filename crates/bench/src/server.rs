@@ -27,12 +27,15 @@ use crate::{
     link::{Speaks, Target},
     process::{self, Memory},
     tls,
+    town::{self, Town},
 };
 
 /// How long the start may take: with a large database something is read first.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the server may take to stop by itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Any port that nobody has.
+const LOOPBACK: &str = "127.0.0.1:0";
 /// Between two looks at whether a server listens that does not say so.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -53,7 +56,8 @@ impl Data {
         let credentials = data.folder.path().join("credentials");
         account::write_credentials(&credentials, &first)?;
         let arguments = ["--credentials".to_owned(), credentials.display().to_string()];
-        Server::hobnob(common, data.clone(), &arguments, None, false).await?.stop().await?;
+        let command = Command::new(program(common)?);
+        Server::hobnob(command, LOOPBACK, common, data.clone(), &arguments).await?.stop().await?;
         let (database, accounts) = (data.folder.path().join("data/hobnob.db"), accounts.to_vec());
         tokio::task::spawn_blocking(move || database::fill(&database, &accounts, &ballast)).await??;
         Ok(data)
@@ -87,30 +91,47 @@ impl Server {
         settings: &[(&str, &str)],
         address: Option<SocketAddr>,
     ) -> anyhow::Result<Self> {
+        let program = program(common)?;
+        let command = match common.fsync_delay {
+            Some(delay_ms) => slowed(delay_ms, &program),
+            None => Command::new(&program),
+        };
         let settings = settings.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
         let arguments: Vec<_> = settings.chain(common.server_arg.iter().cloned()).collect();
-        Self::hobnob(common, data, &arguments, address, true).await
+        let listen = address.map_or(LOOPBACK.to_owned(), |address| address.to_string());
+        let server = Self::hobnob(command, &listen, common, data, &arguments).await?;
+        ensure!(server.target.address.ip().is_loopback(), "the server listens beyond loopback");
+        Ok(server)
+    }
+
+    /// Starts one at the hub of a network of its own.
+    pub(crate) async fn start_in_town(
+        common: &Common,
+        accounts: &[Arc<Account>],
+        town: &Town,
+        port: u16,
+    ) -> anyhow::Result<Self> {
+        let data = Data::make(common, accounts, Ballast::default()).await?;
+        let command = town.command(0, &program(common)?);
+        let listen = format!("{}:{port}", town::address(0));
+        Self::hobnob(command, &listen, common, data, &common.server_arg).await
     }
 
     async fn hobnob(
+        mut command: Command,
+        listen: &str,
         common: &Common,
         data: Arc<Data>,
         arguments: &[String],
-        address: Option<SocketAddr>,
-        measured: bool,
     ) -> anyhow::Result<Self> {
-        let program = program(common)?;
-        let mut command = match common.fsync_delay {
-            Some(delay_ms) if measured => slowed(delay_ms, &program),
-            _ => Command::new(&program),
-        };
-        let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))).to_string();
-        command.args(["serve", "--listen", &address, "--send-rate", "off", "--log", "warn"]);
+        // The path finds what runs it elsewhere, or slows it.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.args(["serve", "--listen", listen, "--send-rate", "off", "--log", "warn"]);
         command.arg("--data").arg(data.folder.path().join("data"));
         if common.plain {
             command.args(["--tls", "off"]);
         }
-        command.args(arguments).env_clear();
+        command.args(arguments);
         let (child, line) = Self::spawn(command, &data).await?;
         let rest = line.strip_prefix("hobnob is listening on ");
         let address = rest.and_then(|rest| rest.split([',', '\n']).next()).unwrap_or_default();
@@ -170,7 +191,6 @@ impl Server {
         speaks: Speaks,
         record_bytes_max: Option<usize>,
     ) -> anyhow::Result<Self> {
-        ensure!(address.ip().is_loopback(), "the server listens beyond loopback");
         let pid = child.id().context("the server is gone already")?;
         let tls = if common.plain { None } else { Some(tls::connector(record_bytes_max)?) };
         Ok(Self { child, pid, data, target: Arc::new(Target { address, tls, speaks }) })

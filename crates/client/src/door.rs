@@ -231,6 +231,7 @@ impl Door {
                 | Reason::TimedOut
                 | Reason::LoggedOut
                 | Reason::PasswordChanged
+                | Reason::Kicked
         );
         if let Proof::Token(token) = proof
             && ended

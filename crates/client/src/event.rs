@@ -233,6 +233,8 @@ pub enum End {
     Replaced,
     /// The password was changed elsewhere, or the token is no longer good: log in again.
     Expired,
+    /// The server's keeper ended it.
+    Kicked,
     /// Something that trying again cannot mend, in words for a person.
     Failed(String),
 }

@@ -117,7 +117,7 @@ impl Storage for Disk {
 
     fn forget_token(&self, user: &str, token: &[u8]) {
         let of_user = self.user(user);
-        for slot in [Slot::Chat, Slot::OneShot, Slot::Tail] {
+        for slot in [Slot::Chat, Slot::OneShot, Slot::Tail, Slot::Share] {
             let path = of_user.join(slot.number().to_string());
             if read_token(&path).is_some_and(|saved| saved == token) {
                 remove(&path.join("token"));
@@ -273,7 +273,7 @@ mod tests {
         let other = disk.open("yoda", Slot::OneShot).ok().unwrap();
         assert!(first.seed != second.seed && first.seed != other.seed);
         let of_user = data.path().join("localhost_4000/yoda");
-        for number in ["1", "2", "4"] {
+        for number in ["1", "2", "5"] {
             assert!(of_user.join(number).join("device.key").exists(), "{number}");
         }
         let seed = first.seed;

@@ -1,6 +1,6 @@
 //! The command line, made of the tables of settings.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command,
@@ -9,9 +9,10 @@ use clap::{
 };
 use clap_complete::Shell;
 
+use crate::admin::{self, Wish};
 use crate::config::{
-    CHAT, ChatSettings, DOCTOR, Layers, Mistakes, OneShotSettings, Process, SEND, SERVE, ServeSettings,
-    Setting, Shape, TAIL, example,
+    ADMIN, AdminSettings, CHAT, ChatSettings, DOCTOR, FILES, GET, Layers, Mistakes, OneShotSettings, Process,
+    SEND, SERVE, SHARE, ServeSettings, Setting, Shape, TAIL, example,
 };
 
 /// What the process is to do.
@@ -24,10 +25,18 @@ pub(crate) enum Order {
     Send { settings: OneShotSettings, to: String, text: Option<OsString> },
     /// `tail`
     Tail(OneShotSettings),
+    /// `share PATH…`
+    Share { settings: OneShotSettings, paths: Vec<PathBuf> },
+    /// `files [PATTERN]`
+    Files { settings: OneShotSettings, pattern: String },
+    /// `get NAME…`
+    Get { settings: OneShotSettings, names: Vec<String> },
     /// `doctor [HOST]`
     Doctor(ChatSettings),
     /// `demo`
     Demo,
+    /// `admin COMMAND`
+    Admin { settings: AdminSettings, wish: Wish },
     /// Print this and be done.
     Print(String),
 }
@@ -63,13 +72,32 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Orde
             Ok(Order::Send { settings, to, text: matches.get_one::<OsString>("text").cloned() })
         }
         Some(("tail", matches)) => Ok(Order::Tail(OneShotSettings::check(layers(TAIL, matches), &Process)?)),
+        Some(("share", matches)) => {
+            let settings = OneShotSettings::check(layers(SHARE, matches), &Process)?;
+            Ok(Order::Share { settings, paths: all(matches, "path") })
+        }
+        Some(("files", matches)) => {
+            let settings = OneShotSettings::check(layers(FILES, matches), &Process)?;
+            let pattern = matches.get_one::<String>("pattern").cloned().unwrap_or_default();
+            Ok(Order::Files { settings, pattern })
+        }
+        Some(("get", matches)) => {
+            let settings = OneShotSettings::check(layers(GET, matches), &Process)?;
+            Ok(Order::Get { settings, names: all(matches, "name") })
+        }
         Some(("doctor", matches)) => {
             Ok(Order::Doctor(ChatSettings::check(layers(DOCTOR, matches), &Process)?))
         }
         Some(("demo", _)) => Ok(Order::Demo),
+        Some(("admin", matches)) => keep(matches),
         Some(("completions", matches)) => Ok(Order::Print(completions(matches))),
         _ => Err(Misuse::Arguments(command().error(ErrorKind::MissingSubcommand, "no command was given"))),
     }
+}
+
+/// All words of an argument that may have several.
+fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
+    matches.get_many(name).into_iter().flatten().cloned().collect()
 }
 
 fn serve(matches: &ArgMatches) -> Result<Order, Misuse> {
@@ -77,6 +105,15 @@ fn serve(matches: &ArgMatches) -> Result<Order, Misuse> {
     let printed = matches.get_flag("print-config").then(|| example(SERVE, &layers));
     let settings = ServeSettings::check(layers, &Process)?;
     Ok(printed.map_or_else(|| Order::Serve(Box::new(settings)), Order::Print))
+}
+
+fn keep(matches: &ArgMatches) -> Result<Order, Misuse> {
+    let missing = || command().error(ErrorKind::MissingSubcommand, "no command was given");
+    // What may stand anywhere is told to the innermost command.
+    let (_, innermost) = matches.subcommand().ok_or_else(missing).map_err(Misuse::Arguments)?;
+    let settings = AdminSettings::check(layers(ADMIN, innermost), &Process)?;
+    let wish = Wish::read(matches).ok_or_else(missing).map_err(Misuse::Arguments)?;
+    Ok(Order::Admin { settings, wish })
 }
 
 fn completions(matches: &ArgMatches) -> String {
@@ -112,6 +149,19 @@ fn word(matches: &ArgMatches) -> Option<OsString> {
     Some(format!("{user}{bare}:{port}").into())
 }
 
+const SHARE_ABOUT: &str = "\
+Offer files and folders to others, until Ctrl-C
+
+They are read where they lie, not copied. Meanwhile you are online: others see you come and go, and what they say to \
+you is printed. Only what is named here is offered. Exits 1 if nothing of it can be.";
+
+const GET_ABOUT: &str = "\
+Download what others offer, without coming online
+
+Pieces come from all who have them, and each is verified. Nothing is overwritten. What came is kept when a download is \
+interrupted or fails, and the same command goes on from there. A file of which nobody has had what is missing for a \
+minute fails. Exits 0 only if everything is complete, 130 after Ctrl-C.";
+
 fn command() -> Command {
     let port = Arg::new("port").value_name("PORT").value_parser(clap::value_parser!(u16).range(1..));
     let shell =
@@ -121,6 +171,10 @@ fn command() -> Command {
     let file = file.help("TOML file that may hold all of these [env: HOBNOB_CONFIG]");
     let to = Arg::new("to").value_name("USER").required(true).help("Who it is for");
     let text = Arg::new("text").value_name("TEXT").value_parser(OsStringValueParser::new());
+    let paths = Arg::new("path").value_name("PATH").required(true).num_args(1..);
+    let paths = paths.value_parser(clap::value_parser!(PathBuf));
+    let pattern = Arg::new("pattern").value_name("PATTERN");
+    let names = Arg::new("name").value_name("NAME").required(true).num_args(1..);
     Command::new("hobnob")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Instant messenger for people who run their own server")
@@ -155,12 +209,36 @@ fn command() -> Command {
                 .arg(file.clone()),
         )
         .subcommand(
+            Command::new("share")
+                .about("Offer files and folders to others, until Ctrl-C")
+                .long_about(SHARE_ABOUT)
+                .arg(paths.help("A file, or a folder that is offered as a whole"))
+                .args(SHARE.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("files")
+                .about("List what others offer, without coming online")
+                .arg(pattern.help("Only names with this in them, or, with `*` or `?`, names like this"))
+                .args(FILES.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("get")
+                .about("Download what others offer, without coming online")
+                .long_about(GET_ABOUT)
+                .arg(names.help("A name, or the first digits of an id"))
+                .args(GET.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
             Command::new("doctor")
                 .about("Tell what stands between here and a server, and what that means for private talk")
                 .args(DOCTOR.iter().map(flag))
                 .arg(port)
-                .arg(file),
+                .arg(file.clone()),
         )
+        .subcommand(admin::command(ADMIN.iter().map(flag).chain([file])))
         .subcommand(
             Command::new("demo").about("Show how it works: a server and three people, for a few seconds"),
         )
@@ -231,7 +309,17 @@ mod tests {
             &["chat", "a", "b"],
             &["doctor", "--relay-only"],
             &["demo", "localhost"],
+            &["admin"],
+            &["admin", "dance"],
+            &["admin", "kick"],
+            &["admin", "add", "hans", "secret"],
+            &["admin", "add", "hans", "--password", "secret"],
             &["completions", "x"],
+            &["share"],
+            &["get"],
+            &["files", "a", "b"],
+            &["files", "--relay-only"],
+            &["share", "a", "--downloads", "b"],
         ] {
             assert_eq!(kind(wrong), Err(2), "{wrong:?}");
         }
@@ -243,6 +331,15 @@ mod tests {
             &["doctor"],
             &["doctor", "localhost", "4000"],
             &["demo"],
+            &["share", "a", "b", "--json"],
+            &["share", "--relay-only", "--", "-x"],
+            &["files"],
+            &["files", "*.pdf", "--json"],
+            &["get", "a", "b", "--downloads", "c"],
+            &["admin", "users"],
+            &["admin", "--data", "x", "add", "hans", "--generate", "--json"],
+            &["admin", "--json", "rename", "hans", "yoda"],
+            &["admin", "announce", "--", "-x"],
         ] {
             assert_eq!(kind(right), Ok(()), "{right:?}");
         }

@@ -18,6 +18,9 @@ pub(crate) struct Begin {
     pub(crate) relay_only: bool,
     /// What is here is offered to others: the session is online.
     pub(crate) holds: bool,
+    /// What was shared before is shared again, and what is shared now will be. Otherwise the session offers only what
+    /// it is told to.
+    pub(crate) comes_back: bool,
     /// Whom the user blocks.
     pub(crate) blocked: Vec<String>,
 }
@@ -29,10 +32,20 @@ pub(crate) struct Begin {
 pub(crate) fn start(client: &Client, begin: Begin) -> Result<Option<(Files, FilesEvents)>, FilesError> {
     let peering = client.peering();
     let (Some(data), Some(ticket_key)) = (peering.files.clone(), peering.ticket_key) else { return Ok(None) };
-    let Begin { downloads, relay_only, holds, blocked } = begin;
+    let Begin { downloads, relay_only, holds, comes_back, blocked } = begin;
     let seed = peering.seed;
-    Files::start(Setup { seed, ticket_key, data, downloads, relay_only, holds, listen: None, blocked })
-        .map(Some)
+    Files::start(Setup {
+        seed,
+        ticket_key,
+        data,
+        downloads,
+        relay_only,
+        holds,
+        comes_back,
+        listen: None,
+        blocked,
+    })
+    .map(Some)
 }
 
 /// What the network of peers of a session is opened with.

@@ -1,5 +1,6 @@
 //! hobnob: instant messenger for people who run their own server. One binary, server and client.
 
+mod admin;
 mod args;
 mod chat;
 mod config;
@@ -9,6 +10,7 @@ mod files;
 mod log;
 mod oneshot;
 mod output;
+mod progress;
 mod serve;
 mod signals;
 mod termios;
@@ -41,7 +43,14 @@ fn main() -> ExitCode {
 fn carry_out(order: Order) -> ExitCode {
     match &order {
         Order::Chat(_) => log::show_warnings(true),
-        Order::Send { .. } | Order::Tail(_) | Order::Doctor(_) | Order::Demo => log::show_warnings(false),
+        Order::Send { .. }
+        | Order::Tail(_)
+        | Order::Share { .. }
+        | Order::Files { .. }
+        | Order::Get { .. }
+        | Order::Doctor(_)
+        | Order::Demo
+        | Order::Admin { .. } => log::show_warnings(false),
         // A server has a log of its own.
         Order::Serve(_) | Order::Print(_) => {}
     }
@@ -53,6 +62,10 @@ fn carry_out(order: Order) -> ExitCode {
         Order::Doctor(settings) => in_runtime(doctor::run(settings)),
         Order::Demo => in_runtime(demo::run()),
         Order::Tail(settings) => in_runtime(oneshot::tail(settings)),
+        Order::Share { settings, paths } => in_runtime(oneshot::share(settings, paths)),
+        Order::Files { settings, pattern } => in_runtime(oneshot::files(settings, pattern)),
+        Order::Get { settings, names } => in_runtime(oneshot::get(settings, names)),
+        Order::Admin { settings, wish } => in_runtime(admin::run(settings, wish)),
     };
     // A thread that still waits for a password would leave the terminal silent.
     termios::restore();

@@ -66,7 +66,12 @@ fn change(terminal: impl AsFd, edit: impl FnOnce(&mut Termios)) -> io::Result<Ch
 
 /// Columns of the terminal behind standard output.
 pub(crate) fn columns() -> usize {
-    match termios::tcgetwinsize(io::stdout()) {
+    columns_of(io::stdout())
+}
+
+/// Columns of this terminal.
+pub(crate) fn columns_of(terminal: impl AsFd) -> usize {
+    match termios::tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
         _ => 80,
     }

@@ -40,6 +40,18 @@ fn every_step_comes_out_as_written() {
     assert!(lines.any(|cells| cells[..] == ["> private yoda Between us", "", ""]), "{transcript}");
     let below = lines.next().expect("a line below");
     assert_eq!(below, ["", "hans(private): Between us", ""], "{transcript}");
+    // Two have fetched a file, each from the one who had it and from the other.
+    let column = |number: usize| {
+        let cells = transcript.lines().filter_map(|line| line.split('│').nth(number));
+        cells.map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    for fetcher in [1, 2] {
+        let text = column(fetcher);
+        assert!(text.contains("Downloaded film.mp4: 8.0 MiB from 2 peers in "), "{transcript}");
+    }
+    let sum = transcript.lines().find(|line| line.matches("  film.mp4").count() == 3).expect("three sums");
+    let ids: Vec<_> = sum.split('│').filter_map(|cell| cell.split_whitespace().next()).collect();
+    assert!(ids.len() == 3 && ids.iter().all(|id| id.len() == 12 && *id == ids[0]), "{transcript}");
     nothing_is_left_in(folder.path());
 }
 

@@ -18,11 +18,11 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(folder: &Path, name: &str, address: &str) -> Self {
+    fn open_with(folder: &Path, name: &str, address: &str, arguments: &str) -> Self {
         let terminal = Self { socket: folder.join(format!("{name}.tmux")).display().to_string() };
         let data = folder.join("clients");
         let chat = format!(
-            "{} chat {address} --data {}; echo left with $?; exec cat",
+            "{} chat {address} --data {} {arguments}; echo left with $?; exec cat",
             env!("CARGO_BIN_EXE_hobnob"),
             data.display()
         );
@@ -91,13 +91,18 @@ impl Drop for Terminal {
 
 /// Two people who are logged in.
 fn two_people(folder: &Path, server: &Server) -> (Terminal, Terminal) {
-    let hans = Terminal::open(folder, "hans", &server.address);
+    two_people_with(folder, server, "")
+}
+
+/// The same with more arguments.
+fn two_people_with(folder: &Path, server: &Server, arguments: &str) -> (Terminal, Terminal) {
+    let hans = Terminal::open_with(folder, "hans", &server.address, arguments);
     hans.ends_with(&["Username:"]);
     hans.enters("hans");
     hans.ends_with(&["Username: hans", "This is a new user. Enter a password:"]);
     hans.enters("falcon");
     hans.ends_with(&["Welcome to the greatest messaging application ever!", ">"]);
-    let yoda = Terminal::open(folder, "yoda", &server.address);
+    let yoda = Terminal::open_with(folder, "yoda", &server.address, arguments);
     yoda.ends_with(&["Username:"]);
     yoda.enters("yoda");
     yoda.ends_with(&["This is a new user. Enter a password:"]);
@@ -163,4 +168,65 @@ fn a_question_stands_above_the_row_that_answers_it() {
     yoda.shows("Private messaging with hans ended: hans logged out");
     yoda.presses("C-d");
     yoda.ends_with(&["Goodbye.", "left with 0"]);
+}
+
+#[test]
+fn progress_stands_above_the_row_that_is_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    // So slow that there is time to look.
+    let flags = ["--relay-rate", "512K/s"];
+    let server = Server::start("127.0.0.1:0", &folder.path().join("server"), flags);
+    let downloads = folder.path().join("downloads");
+    let arguments = format!("--relay-only --downloads {}", downloads.display());
+    let (hans, yoda) = two_people_with(folder.path(), &server, &arguments);
+    let file = folder.path().join("large.bin");
+    std::fs::write(&file, vec![7; 4 << 20]).unwrap();
+    hans.enters(&format!("share {}", file.display()));
+    let begin = Instant::now();
+    while !hans.screen().iter().any(|line| line.starts_with("Sharing large.bin: 4.0 MiB, 16 chunks, ")) {
+        assert!(begin.elapsed() < DEADLINE, "{:#?}", hans.screen());
+    }
+    yoda.enters("get large.bin");
+    yoda.types("message hans half ty");
+    // The words of the row change, its place does not.
+    let rows = |screen: &[String]| screen.iter().filter(|line| line.starts_with("large.bin  ")).count();
+    let begin = Instant::now();
+    loop {
+        let screen = yoda.screen();
+        if let [.., before, row, typed] = &screen[..]
+            && row.starts_with("large.bin  ")
+            && row.ends_with(" 1 source, relayed")
+            && typed == "> message hans half ty"
+        {
+            assert_eq!((before.as_str(), rows(&screen)), ("> get large.bin", 1), "{screen:#?}");
+            break;
+        }
+        assert!(begin.elapsed() < DEADLINE, "{screen:#?}");
+    }
+    hans.enters("message yoda what is printed comes above both");
+    let begin = Instant::now();
+    loop {
+        let screen = yoda.screen();
+        if screen.iter().any(|line| line.starts_with("hans: what is")) {
+            let [.., message, row, typed] = &screen[..] else { panic!("{screen:#?}") };
+            assert_eq!(message, "hans: what is printed comes above both");
+            assert!(row.starts_with("large.bin  ") && rows(&screen) == 1, "{screen:#?}");
+            assert_eq!(typed, "> message hans half ty");
+            break;
+        }
+        assert!(begin.elapsed() < DEADLINE, "{screen:#?}");
+    }
+    yoda.enters("ped");
+    hans.ends_with(&["yoda: half typed", ">"]);
+    let begin = Instant::now();
+    loop {
+        let screen = yoda.screen();
+        if let [.., done, typed] = &screen[..]
+            && done.starts_with("Downloaded large.bin: 4.0 MiB from 1 peers in ")
+        {
+            assert_eq!((typed.as_str(), rows(&screen)), (">", 0), "{screen:#?}");
+            break;
+        }
+        assert!(begin.elapsed() < 2 * DEADLINE, "{screen:#?}");
+    }
 }

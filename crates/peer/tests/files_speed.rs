@@ -1,4 +1,5 @@
-//! What a gibibyte costs. To be run alone, optimised, where `/dev/shm` is:
+//! What a gibibyte costs within one process; `hobnob-bench files` measures processes apart. To be run alone,
+//! optimised, where `/dev/shm` is:
 //! `cargo test --release -p hobnob-peer --test files_speed -- --ignored --nocapture --test-threads 1`.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]

@@ -30,11 +30,13 @@ pub enum Close {
     Unresponsive = 4011,
     /// The server failed; its log says why.
     Internal = 4012,
+    /// The server's keeper ended the session.
+    Kicked = 4013,
 }
 
 impl Close {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnsupportedVersion,
         Self::BadFrame,
         Self::TooLarge,
@@ -48,6 +50,7 @@ impl Close {
         Self::LoggedOut,
         Self::Unresponsive,
         Self::Internal,
+        Self::Kicked,
     ];
 
     /// The code in the close frame.
@@ -79,6 +82,7 @@ impl Close {
             Self::LoggedOut => "logged out",
             Self::Unresponsive => "no answer to a ping",
             Self::Internal => "internal error",
+            Self::Kicked => "ended by the server's keeper",
         }
     }
 

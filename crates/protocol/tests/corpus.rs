@@ -130,6 +130,7 @@ fn requests_for_files() -> Vec<(&'static str, client_frame::Body)> {
         complete: true,
         chunks: chunks.clone(),
         folder: folder(),
+        inner: true,
     };
     vec![
         ("hold", Body::Hold(hold)),

@@ -93,14 +93,15 @@ fn folder() -> impl Strategy<Value = Option<v1::Folder>> {
 /// What is said of files to the server.
 fn file() -> impl Strategy<Value = client_frame::Body> {
     use client_frame::Body;
-    let hold = (content(), any::<String>(), any::<bool>(), bytes(20), folder());
+    let hold = (content(), any::<String>(), any::<bool>(), bytes(20), folder(), any::<bool>());
     prop_oneof![
-        hold.prop_map(|(content, name, complete, chunks, folder)| Body::Hold(v1::Hold {
+        hold.prop_map(|(content, name, complete, chunks, folder, inner)| Body::Hold(v1::Hold {
             content,
             name,
             complete,
             chunks,
-            folder
+            folder,
+            inner
         })),
         (content(), bytes(20)).prop_map(|(content, chunks)| Body::HoldMore(v1::HoldMore { content, chunks })),
         content().prop_map(|content| Body::Release(v1::Release { content })),

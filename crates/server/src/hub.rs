@@ -5,11 +5,13 @@
 //! (entries: the session is marked as behind) or ends that session (presence: `slow_consumer`).
 
 mod present;
+mod visits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -22,12 +24,13 @@ use hobnob_protocol::{
     v1,
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::present::Present;
+pub(crate) use self::{present::Present, visits::Visit};
+use crate::mailbox::{self, Receiver, Refused, Sender};
 use crate::store::{AccountId, Ended, SessionId, StreamId};
 
 /// A committed entry on its way to whoever is online.
@@ -95,7 +98,7 @@ impl Blocks {
 /// The hub's end of a connected session.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    mailbox: mpsc::Sender<Mail>,
+    mailbox: Sender<Mail>,
     /// What the connection's session shares with the hub.
     pub shared: Arc<Shared>,
 }
@@ -115,6 +118,8 @@ pub struct Shared {
     pub noted_broadcast: AtomicU64,
     /// It was told what stands of private talk, and is told from then on what happens.
     hears_private: AtomicBool,
+    /// From where and since when (in ms since 1970) it is connected.
+    origin: OnceLock<(IpAddr, i64)>,
     kicked: Mutex<Option<Close>>,
     kick: CancellationToken,
 }
@@ -126,6 +131,16 @@ impl Shared {
         self.kick.cancel();
     }
 
+    /// Notes from where and since when (in ms since 1970) it is connected; the first note counts.
+    pub(crate) fn came(&self, from: IpAddr, now_ms: i64) {
+        let _ = self.origin.set((from, now_ms));
+    }
+
+    /// From where and since when (in ms since 1970) it is connected.
+    pub(crate) fn origin(&self) -> Option<(IpAddr, i64)> {
+        self.origin.get().copied()
+    }
+
     /// Waits until the connection is to end, and says why.
     pub async fn kicked(&self) -> Close {
         self.kick.cancelled().await;
@@ -135,8 +150,8 @@ impl Shared {
 
 /// A mailbox for a new connection.
 #[must_use]
-pub fn mailbox() -> (Handle, mpsc::Receiver<Mail>) {
-    let (mailbox, mail) = mpsc::channel(MAILBOX_FRAMES);
+pub fn mailbox() -> (Handle, Receiver<Mail>) {
+    let (mailbox, mail) = mailbox::bounded(MAILBOX_FRAMES);
     (Handle { mailbox, shared: Arc::default() }, mail)
 }
 
@@ -151,7 +166,7 @@ impl Handle {
     }
 
     fn frame(&self, frame: &Bytes) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.mailbox.try_send(Mail::Frame(frame.clone())) {
+        if let Err(Refused::Full) = self.mailbox.try_send(Mail::Frame(frame.clone())) {
             self.shared.kick(Close::SlowConsumer);
         }
     }
@@ -219,6 +234,8 @@ pub struct Hub {
     /// before `users` where both are.
     deadlines: Mutex<BTreeSet<(Instant, Place)>>,
     deadlines_changed: Notify,
+    /// Connections of background sessions. Stands alone.
+    visits: Mutex<visits::Visits>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -261,6 +278,11 @@ impl Hub {
         here.connection = Connection::Broken(until, ended);
         drop(users);
         self.look_at(place, until);
+    }
+
+    /// How many users count as online.
+    pub(crate) fn online(&self) -> usize {
+        lock(&self.users).len()
     }
 
     /// Everybody who is here, held fast.

@@ -4,6 +4,7 @@
 //! commits it with whatever else is there (`store`), the sender is answered, the `hub` wakes the receivers, whose
 //! sessions push it.
 
+pub mod admin;
 pub mod config;
 mod dispatch;
 pub mod gate;
@@ -13,6 +14,7 @@ pub mod identity;
 pub mod import;
 pub mod link;
 pub mod listen;
+pub mod mailbox;
 pub mod node;
 pub mod password;
 pub mod reader;

@@ -6,11 +6,12 @@ use hobnob_protocol::close::Close;
 use tokio::{
     net::TcpListener,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admin::{Door, Keeper, answer_drained},
     config::Config,
     hub::Hub,
     identity::{Identity, IdentityError},
@@ -58,6 +59,8 @@ pub struct Server {
     identity: Identity,
     tickets: TicketKey,
     store: Arc<dyn Store>,
+    /// `None`: there is no socket to keep the server by.
+    door: Option<Door>,
 }
 
 impl Server {
@@ -76,7 +79,10 @@ impl Server {
         if !credentials.is_empty() {
             tracing::info!(added, listed = credentials.len(), "imported credentials");
         }
-        Ok(Self { config, identity, tickets, store })
+        let door = Door::open(&config.data).inspect_err(|error| {
+            tracing::error!(%error, "there is no admin socket: `hobnob admin` will find no server");
+        });
+        Ok(Self { config, identity, tickets, store, door: door.ok() })
     }
 
     /// `SHA256:…`, by which clients know the server.
@@ -126,6 +132,22 @@ impl Server {
         upkeep.spawn(upkeep::expire(node.clone()));
         upkeep.spawn(upkeep::trim(node.clone()));
         let connections = TaskTracker::new();
+        let keeper = Arc::new(Keeper {
+            node: node.clone(),
+            data: self.config.data.clone(),
+            fingerprint: self.identity.fingerprint(),
+            started: Instant::now(),
+            connections: connections.clone(),
+        });
+        let mut keeping = JoinSet::new();
+        let door = self.door;
+        keeping.spawn(async move {
+            let waiting = match &door {
+                Some(door) => door.serve(keeper).await,
+                None => Vec::new(),
+            };
+            (door, waiting)
+        });
         tokio::select! {
             () = listen(node.clone(), listener, self.identity.tls.clone(), connections.clone()) => {}
             () = writer_ended.cancelled() => shutdown.cancel(),
@@ -136,9 +158,15 @@ impl Server {
                 relay.stop().await;
             }
         });
+        let kept = keeping.join_next().await.and_then(Result::ok);
         drop(node);
         let joined = tokio::task::spawn_blocking(move || writer_thread.join()).await;
-        joined.ok().and_then(Result::ok).ok_or(ServerError::Writer)
+        joined.ok().and_then(Result::ok).ok_or(ServerError::Writer)?;
+        drop(self.store);
+        if let Some((_door, waiting)) = kept {
+            answer_drained(waiting).await;
+        }
+        Ok(())
     }
 
     fn start_relay(&self, address: SocketAddr, reader: Reader) -> Result<Option<Arc<Relay>>, ServerError> {

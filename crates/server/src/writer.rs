@@ -4,13 +4,19 @@
 //! [`commit_batch`] is the core. It has two drivers: a thread of its own in production, and a task that commits
 //! inline in the simulation, where a real thread would let simulated time run ahead of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use hobnob_protocol::limits::WRITER_QUEUE;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::store::{Result, Store, StoreError, Tx};
 
@@ -45,12 +51,50 @@ pub struct Busy;
 pub struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
     queue_bytes: Arc<AtomicUsize>,
+    recent: Arc<Mutex<Recent>>,
 }
 
 /// The writer's end of the queue, for a driver.
 pub struct Queue {
     jobs: mpsc::Receiver<Box<dyn Job>>,
     queue_bytes: Arc<AtomicUsize>,
+    recent: Arc<Mutex<Recent>>,
+}
+
+/// How much the writer has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait for the next transaction.
+    pub requests: usize,
+    /// Bytes of text that they hold.
+    pub bytes: usize,
+    /// Transactions since the start.
+    pub commits: u64,
+    /// How long a transaction took from its beginning until it was durable: the median of the last ones.
+    pub median: Duration,
+    /// The longest of the last ones.
+    pub longest: Duration,
+}
+
+/// Transactions that are looked back at.
+const RECENT: usize = 512;
+
+/// How long the last transactions took, in a ring.
+#[derive(Debug, Default)]
+struct Recent {
+    took: Vec<Duration>,
+    commits: u64,
+}
+
+impl Recent {
+    fn note(&mut self, took: Duration) {
+        let place = (self.commits % RECENT as u64) as usize;
+        match self.took.get_mut(place) {
+            Some(oldest) => *oldest = took,
+            None => self.took.push(took),
+        }
+        self.commits += 1;
+    }
 }
 
 /// A queue without its driver yet.
@@ -58,7 +102,9 @@ pub struct Queue {
 pub fn queue() -> (Writer, Queue) {
     let (sender, jobs) = mpsc::channel(WRITER_QUEUE);
     let queue_bytes = Arc::new(AtomicUsize::new(0));
-    (Writer { queue: sender, queue_bytes: queue_bytes.clone() }, Queue { jobs, queue_bytes })
+    let recent = Arc::new(Mutex::new(Recent::default()));
+    let writer = Writer { queue: sender, queue_bytes: queue_bytes.clone(), recent: recent.clone() };
+    (writer, Queue { jobs, queue_bytes, recent })
 }
 
 impl Writer {
@@ -76,6 +122,23 @@ impl Writer {
             self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
             Busy
         })
+    }
+
+    /// How much there is to do.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (mut took, commits) = {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            (recent.took.clone(), recent.commits)
+        };
+        took.sort_unstable();
+        Load {
+            requests: self.queue.max_capacity() - self.queue.capacity(),
+            bytes: self.queue_bytes.load(Ordering::Relaxed),
+            commits,
+            median: took.get(took.len() / 2).copied().unwrap_or_default(),
+            longest: took.last().copied().unwrap_or_default(),
+        }
     }
 
     /// Runs `work` in a transaction together with others and waits until it is durable. Once queued it is
@@ -149,7 +212,9 @@ impl Queue {
 
     fn commit(&self, store: &dyn Store, batch: &mut Vec<Box<dyn Job>>) {
         let bytes: usize = batch.iter().map(|job| job.bytes()).sum();
+        let begun = Instant::now();
         commit_batch(store, batch);
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).note(begun.elapsed());
         self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

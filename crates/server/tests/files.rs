@@ -635,20 +635,25 @@ async fn a_list_is_cut_to_what_fits_into_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_are_activity_and_growing_ones_are_not() {
+async fn questions_are_activity_and_what_a_client_does_by_itself_is_not() {
     let idle_timeout = Some(Duration::from_secs(60));
     let mut server = TestServer::new(Policy { idle_timeout, ..Policy::default() });
     let (mut hans, _) = server.login("hans").await;
     for _ in 0..3 {
         advance(Duration::from_secs(40)).await;
-        hold(&mut hans, part(7, "a", &[1])).await;
+        assert_eq!(find(&mut hans, "a").await, [""; 0]);
+        advance(Duration::from_secs(40)).await;
+        assert_eq!(holders(&mut hans, "a", &[]).await, [""; 0]);
         advance(Duration::from_secs(40)).await;
         assert_eq!(list(&mut hans, "").await, [""; 0]);
     }
     let start = Instant::now();
     for _ in 0..5 {
         advance(Duration::from_secs(10)).await;
+        hold(&mut hans, part(7, "a", &[1])).await;
         hold_more(&mut hans, 7, &[2]).await;
+        sources(&mut hans, content(7)).await;
+        release(&mut hans, Some(content(7))).await;
     }
     assert_eq!(hans.closed().await, Some(Close::Idle));
     assert_eq!(start.elapsed(), Duration::from_secs(60));

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use hobnob_server::store::{
-    Account, AccountId, Entry, Failures, NewAccount, NewSession, OutboxId, OutboxState, Outcome, Result,
-    Secret, SessionId, SessionRow, Store, StreamId, Tx, Unread,
+    Account, AccountId, Entry, Failures, NewAccount, NewName, NewSession, OutboxId, OutboxState, Outcome,
+    Result, Secret, SessionId, SessionRow, Store, StreamId, Tx, Unread,
 };
 
 /// One change of a transaction, to be made again on another store.
@@ -98,6 +98,8 @@ macro_rules! pass_other_reads {
             seen_since(since_ms: i64) -> Vec<hobnob_server::store::AccountId>;
             names(accounts: &[hobnob_server::store::AccountId]) -> Vec<String>;
             online_sessions() -> Vec<hobnob_server::store::SessionRow>;
+            accounts(after: &str, max: usize) -> Vec<hobnob_server::store::Listed>;
+            sessions(after: hobnob_server::store::SessionId, max: usize) -> Vec<hobnob_server::store::SessionRow>;
         }
     };
 }
@@ -179,6 +181,9 @@ impl<H: Hooks> Tx for HookedTx<'_, H> {
         set_epoch(epoch: &[u8]) -> (), { epoch = epoch.to_vec() } (&epoch);
         set_password(account: AccountId, password: &Secret) -> (), { password = password.clone() } (account, &password);
         set_last_seen(account: AccountId, ms: i64) -> (), {} (account, ms);
+        set_disabled(account: AccountId, disabled: bool) -> (), {} (account, disabled);
+        rename(account: AccountId, name: &NewName) -> bool, { name = name.clone() } (account, &name);
+        delete_account(account: AccountId) -> (), {} (account);
         set_cursor(account: AccountId, seq: u64) -> (), {} (account, seq);
         hide(inbox: AccountId, sender: AccountId) -> (), {} (inbox, sender);
         trim_inboxes(before_ms: i64, max: usize) -> usize, {} (before_ms, max);
@@ -188,6 +193,7 @@ impl<H: Hooks> Tx for HookedTx<'_, H> {
         add_device(account: AccountId, key: &[u8], now_ms: i64) -> (), { key = key.to_vec() } (account, &key, now_ms);
         set_failures(name: &str, device: &[u8], failures: Failures, now_ms: i64) -> (),
             { name = name.to_owned(), device = device.to_vec() } (&name, &device, failures, now_ms);
+        clear_failures(name: &str) -> usize, { name = name.to_owned() } (&name);
         count_failed_login(account: AccountId, device: &[u8]) -> (), { device = device.to_vec() } (account, &device);
         take_failed_logins(account: AccountId, device: &[u8]) -> u64, { device = device.to_vec() } (account, &device);
     }

@@ -3,6 +3,7 @@
 pub(crate) mod crowd;
 pub(crate) mod direct;
 pub(crate) mod fanout;
+pub(crate) mod files;
 pub(crate) mod grown;
 pub(crate) mod idle;
 pub(crate) mod logins;
@@ -11,6 +12,7 @@ pub(crate) mod offline;
 pub(crate) mod pairs;
 pub(crate) mod reconnect;
 pub(crate) mod storm;
+pub(crate) mod swarm;
 pub(crate) mod talk;
 
 use std::time::Duration;

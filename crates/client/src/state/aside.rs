@@ -22,6 +22,16 @@ struct Item {
     sent: Option<u64>,
 }
 
+/// What a reply is.
+pub(crate) enum Replied {
+    /// The answer to one of these.
+    Told(Event),
+    /// To one of these, but no answer to it.
+    Nonsense,
+    /// To something else.
+    Other(reply::Body),
+}
+
 /// All of them, in the order given.
 #[derive(Default)]
 pub(crate) struct Asides {
@@ -51,18 +61,20 @@ impl Asides {
         frames
     }
 
-    /// The reply to one of them; `Err`: it is to none, or makes no sense as its answer.
-    pub(crate) fn reply(&mut self, id: u64, body: reply::Body) -> Result<Event, reply::Body> {
-        let Some(place) = self.items.iter().position(|item| item.sent == Some(id)) else { return Err(body) };
+    /// What this reply is to one of them.
+    pub(crate) fn reply(&mut self, id: u64, body: reply::Body) -> Replied {
+        let Some(place) = self.items.iter().position(|item| item.sent == Some(id)) else {
+            return Replied::Other(body);
+        };
         let answer = match body {
             reply::Body::Done(_) => Answer::Done,
             reply::Body::Sources(sources) => Answer::Sources(sources),
             reply::Body::Refused(refused) => Answer::Refused { reason: refused.reason(), text: refused.text },
-            body => return Err(body),
+            _ => return Replied::Nonsense,
         };
         match self.items.remove(place) {
-            Some(item) => Ok(Event::Aside { id: item.id, answer }),
-            None => Err(reply::Body::Done(v1::Done {})),
+            Some(item) => Replied::Told(Event::Aside { id: item.id, answer }),
+            None => Replied::Nonsense,
         }
     }
 

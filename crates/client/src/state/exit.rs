@@ -84,7 +84,7 @@ impl Session {
     pub(super) fn end(&mut self, end: End) {
         let forget = match end {
             End::LoggedOut { .. } => !self.background,
-            End::TimedOut | End::Replaced | End::Expired => true,
+            End::TimedOut | End::Replaced | End::Expired | End::Kicked => true,
             End::Failed(_) => false,
         };
         self.phase = Phase::Ended;

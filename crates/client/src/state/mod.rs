@@ -21,7 +21,7 @@ use v1::client_frame::Body;
 use v1::login_refused::Reason;
 use v1::{Stream, server_frame};
 
-use self::aside::Asides;
+use self::aside::{Asides, Replied};
 use self::exit::Exit;
 use self::pace::Pace;
 use self::queue::{After, Queue};
@@ -283,8 +283,9 @@ impl Session {
         }
         let Some(body) = reply.body else { return };
         let body = match self.asides.reply(reply.id, body) {
-            Ok(event) => return self.tell(event),
-            Err(body) => body,
+            Replied::Told(event) => return self.tell(event),
+            Replied::Nonsense => return self.nonsense(),
+            Replied::Other(body) => body,
         };
         for reader in [&mut self.inbox, &mut self.broadcast] {
             reader.answered(reply.id);
@@ -294,11 +295,14 @@ impl Session {
         match after {
             After::Nothing => {}
             After::Renew => self.renew(),
-            After::Nonsense => {
-                self.effects.push(Effect::Drop);
-                self.lost(None);
-            }
+            After::Nonsense => self.nonsense(),
         }
+    }
+
+    /// The server does not keep to the protocol.
+    fn nonsense(&mut self) {
+        self.effects.push(Effect::Drop);
+        self.lost(None);
     }
 
     fn entry(&mut self, entry: v1::Entry) {
@@ -390,6 +394,7 @@ impl Session {
         match reason {
             Reason::Replaced => self.end(End::Replaced),
             Reason::TimedOut => self.end(End::TimedOut),
+            Reason::Kicked => self.end(End::Kicked),
             Reason::LoggedOut | Reason::UnknownToken | Reason::PasswordChanged => self.end(End::Expired),
             Reason::Throttled => {
                 self.unreachable();
@@ -409,6 +414,7 @@ impl Session {
         match close {
             Some(Close::Replaced) => self.end(End::Replaced),
             Some(Close::Idle) => self.end(End::TimedOut),
+            Some(Close::Kicked) => self.end(End::Kicked),
             Some(Close::PasswordChanged | Close::LoggedOut) => self.end(End::Expired),
             Some(close) if !close.may_reconnect() => self.end(End::Failed(close.reason().to_owned())),
             _ => self.connect_again(),

@@ -33,6 +33,24 @@ pub(crate) enum Typed {
     Verify { user: String, confirm: bool },
     /// `path <user>`
     Path(String),
+    /// `share <path>`
+    Share(String),
+    /// `unshare <name or id>`
+    Unshare(String),
+    /// `shares`
+    Shares,
+    /// `files`, `files <pattern>`
+    ListFiles(String),
+    /// `searchFile <name>`
+    SearchFile(String),
+    /// `searchChunk <name> <chunk>…`
+    SearchChunk { name: String, chunks: Vec<u32> },
+    /// `download <name or id>`
+    Download(String),
+    /// `downloads`
+    Downloads,
+    /// `cancel <name>`
+    Cancel(String),
     /// `passwd`
     Passwd,
     /// `help`, `help <command>`
@@ -135,6 +153,36 @@ pub(crate) const TABLE: &[Entry] = &[
     entry("path", "path <user>", "show how private messaging with <user> is connected", |rest| {
         name(rest).map(Typed::Path)
     }),
+    also(
+        &["register"],
+        entry("share", "share <path>", "offer a file or a folder to everyone who may see you", |rest| {
+            all(rest).map(Typed::Share)
+        }),
+    ),
+    entry("unshare", "unshare <name or id>", "offer it no more", |rest| all(rest).map(Typed::Unshare)),
+    entry("shares", "shares", "list what you offer", |rest| nothing(rest, Typed::Shares)),
+    entry("files", "files [<pattern>]", "list what others offer; * and ? stand for anything", |rest| {
+        Ok(Typed::ListFiles(rest.to_owned()))
+    }),
+    entry("searchFile", "searchFile <name>", "list who has any of a file", |rest| {
+        all(rest).map(Typed::SearchFile)
+    }),
+    entry(
+        "searchChunk",
+        "searchChunk <name> <chunk>…",
+        "list who has one of these chunks of a file",
+        search_chunk,
+    ),
+    also(
+        &["p2pDownload", "get"],
+        entry("download", "download <name or id>", "fetch a file or a folder from all who have it", |rest| {
+            all(rest).map(Typed::Download)
+        }),
+    ),
+    entry("downloads", "downloads", "list what is being downloaded", |rest| nothing(rest, Typed::Downloads)),
+    entry("cancel", "cancel <name>", "stop a download and keep what came", |rest| {
+        all(rest).map(Typed::Cancel)
+    }),
     entry("passwd", "passwd", "change your password; your other sessions end", |rest| {
         nothing(rest, Typed::Passwd)
     }),
@@ -149,6 +197,11 @@ const fn entry(
     read: fn(&str) -> Result<Typed, Flaw>,
 ) -> Entry {
     Entry { name, aliases: &[], usage, help, read }
+}
+
+/// The same with other words for it.
+const fn also(aliases: &'static [&'static str], entry: Entry) -> Entry {
+    Entry { aliases, ..entry }
 }
 
 /// Reads a line; `None`: it is empty.
@@ -238,6 +291,30 @@ fn one_word(rest: &str) -> Result<&str, Flaw> {
         (word, "") if !word.is_empty() => Ok(word),
         _ => Err(Flaw::Usage),
     }
+}
+
+/// A path or a file's name: all that follows.
+fn all(rest: &str) -> Result<String, Flaw> {
+    if rest.is_empty() { Err(Flaw::Usage) } else { Ok(rest.to_owned()) }
+}
+
+/// A file's name may have spaces in it, and end in numbers: it has at least the first word, and the chunks are all the
+/// numbers at the end of the rest.
+fn search_chunk(rest: &str) -> Result<Typed, Flaw> {
+    let (mut name, mut chunks) = (rest, Vec::new());
+    while let Some((before, last)) = name.rsplit_once(char::is_whitespace) {
+        if last.is_empty() || !last.bytes().all(|byte| byte.is_ascii_digit()) {
+            break;
+        }
+        // No file has so many chunks that the number does not fit.
+        chunks.push(last.parse().unwrap_or(u32::MAX));
+        name = before.trim_end();
+    }
+    if name.is_empty() || chunks.is_empty() {
+        return Err(Flaw::Usage);
+    }
+    chunks.reverse();
+    Ok(Typed::SearchChunk { name: name.to_owned(), chunks })
 }
 
 /// A name as typed. Whether it is anybody's is for the server to say; what cannot fit in a frame is not sent.

@@ -4,18 +4,19 @@ mod leaving;
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use hobnob_client::{Client, Command, Event, Events};
-use hobnob_peer::{network::LinkEvent, talk::Talks};
+use hobnob_client::{Aside, Client, Command, Event, Events};
+use hobnob_peer::{files, network::LinkEvent, talk::Talks};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     ahead::Ahead,
+    exchange::Exchange,
     face::{Face, Input},
     line::{Effect, Session},
     peers::Peers,
     text,
 };
-use crate::signals::Signals;
+use crate::{files::aside, signals::Signals};
 use leaving::FAREWELL_MAX;
 
 /// How long after a signal lines are read at the least. What was typed before it may only now leave the hands of the
@@ -28,6 +29,7 @@ pub(super) struct Driver<'a> {
     client: Client,
     events: Events,
     peers: Peers,
+    exchange: Exchange,
     signals: &'a Signals,
     session: Session,
     /// When the session's time began.
@@ -38,6 +40,8 @@ pub(super) struct Driver<'a> {
     /// Commands that wait for their place in the client, which takes only so many. A line adds one at most, and what private
     /// talk adds is bounded there.
     giving: VecDeque<Command>,
+    /// What waits to be passed on for files, which tell of nothing more until it is.
+    passing: Option<(u64, Aside)>,
     /// Lines behind them.
     ahead: Ahead,
     /// Set by a signal: only what is typed already is still read, and until when it is on its way for sure.
@@ -72,10 +76,13 @@ enum Wake {
     Signal,
     Event(Option<Event>),
     Given,
+    /// What files have to say to the server is passed on.
+    Passed,
     /// There will be no place for the command.
     GivenUp,
     Due,
     Peers(LinkEvent),
+    Files(files::Event),
     Typed(Input),
 }
 
@@ -83,21 +90,24 @@ impl<'a> Driver<'a> {
     pub(super) fn new(
         face: &'a mut Face,
         (client, events): (Client, Events),
-        (peers, talks): (Peers, Talks),
+        (peers, talks, exchange): (Peers, Talks, Exchange),
         server: String,
         signals: &'a Signals,
     ) -> Self {
+        let place = exchange.place(face.has_row());
         Self {
             face,
             client,
             events,
             peers,
+            exchange,
             signals,
-            session: Session::new(talks),
+            session: Session::new(talks, place),
             epoch: Instant::now(),
             server,
             phase: Phase::Reading,
             giving: VecDeque::new(),
+            passing: None,
             ahead: Ahead::default(),
             last: None,
             patience: None,
@@ -117,20 +127,23 @@ impl<'a> Driver<'a> {
         if result.is_err() {
             self.leave().await;
         }
-        self.peers.close().await;
+        self.close().await;
         result
     }
 
     async fn talk(&mut self, greeting: &str) -> io::Result<u8> {
         self.face.print(greeting)?;
         self.face.commands()?;
+        for effect in self.session.begin() {
+            self.carry_out(effect).await?;
+        }
         loop {
             if let Some(code) = self.exit.filter(|_| self.has_parted()) {
                 return Ok(code.max(u8::from(self.unsent)));
             }
             if matches!(self.phase, Phase::Parting(_)) && self.exit.is_none() && self.has_parted() {
                 // While the server still knows this device its relay carries the last words.
-                self.peers.close().await;
+                self.close().await;
                 self.client.logout().await;
                 self.phase = Phase::Leaving;
             }
@@ -168,6 +181,12 @@ impl<'a> Driver<'a> {
                 _ => std::future::pending().await,
             }
         };
+        let pass = async {
+            match &self.passing {
+                Some((id, aside)) => self.client.aside(*id, aside.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
         let event = async {
             if free && self.last.is_some() {
                 // Whoever wants to leave is not kept by what comes in without end.
@@ -176,9 +195,10 @@ impl<'a> Driver<'a> {
             self.events.next().await
         };
         let typed_or_peers = async {
-            // Neither can keep the other from being heard.
+            // None can keep the others from being heard.
             tokio::select! {
                 event = self.peers.next() => Ok(Wake::Peers(event)),
+                event = self.exchange.next(), if self.passing.is_none() => Ok(Wake::Files(event)),
                 input = self.face.read(self.last), if free || look_ahead => input.map(Wake::Typed),
             }
         };
@@ -189,6 +209,7 @@ impl<'a> Driver<'a> {
             event = event => Ok(Wake::Event(event)),
             // If the session is over, an event says so.
             _ = give => Ok(Wake::Given),
+            _ = pass => Ok(Wake::Passed),
             () = std::future::ready(()), if give_up => Ok(Wake::GivenUp),
             () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => Ok(Wake::Due),
             wake = typed_or_peers => wake,
@@ -215,6 +236,10 @@ impl<'a> Driver<'a> {
                 self.giving.pop_front();
                 Vec::new()
             }
+            Wake::Passed => {
+                self.passing = None;
+                Vec::new()
+            }
             Wake::GivenUp => {
                 self.unsent = true;
                 self.giving.clear();
@@ -224,6 +249,7 @@ impl<'a> Driver<'a> {
             Wake::Event(event) => self.event(event, now),
             Wake::Due => self.session.tick(now),
             Wake::Peers(event) => self.session.network(event, now),
+            Wake::Files(event) => self.session.files(event, now),
             Wake::Typed(input) => self.typed(input, now)?,
         })
     }
@@ -267,6 +293,7 @@ impl<'a> Driver<'a> {
                 let path = link.and_then(|link| self.peers.path(link));
                 self.face.print(&text::private::path(path.as_ref()))?;
             }
+            Effect::Row(row) => self.face.show(row)?,
             Effect::Wait => {
                 self.face.rest();
                 self.phase = Phase::Waiting;
@@ -289,7 +316,14 @@ impl<'a> Driver<'a> {
             Effect::Submit(command) => self.giving.push_back(command),
             Effect::Shown(stream, seq) => self.client.shown(stream, seq),
             Effect::Network(effect) => return self.peers.carry_out(effect).await,
-            Effect::Reachable(contact) => self.client.contact(contact),
+            Effect::Reachable(contact) => self.exchange.reachable(contact),
+            Effect::BeginFiles(blocked) => self.exchange.begin(blocked),
+            Effect::Files(wish) => return self.exchange.carry_out(wish, &mut self.peers).await,
+            Effect::Listening(port) => self.exchange.listening(port),
+            Effect::Pass(id, request) => {
+                self.passing = Some((id.0, aside(request)));
+                return self.exchange.join(&mut self.peers).await;
+            }
             Effect::Active => self.client.active(),
             Effect::SaveKeys(keys) => return self.peers.save(&keys),
             Effect::Left => self.left = true,

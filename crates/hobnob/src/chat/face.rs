@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use tokio::time::Instant;
 
-use super::{pipe::Pipe, script::Script, terminal::Terminal};
+use super::{pipe::Pipe, script::Script, terminal::Terminal, text::files::Row};
 use crate::termios;
 
 /// Something a person typed.
@@ -96,6 +96,19 @@ impl Face {
                 let _ = io::stderr().write_all(text.as_bytes());
                 Ok(())
             }
+        }
+    }
+
+    /// Whether there is a row for progress.
+    pub(crate) fn has_row(&self) -> bool {
+        matches!(self, Self::Terminal(_))
+    }
+
+    /// Shows this in that row; `None`: there is none for now.
+    pub(crate) fn show(&mut self, row: Option<Row>) -> io::Result<()> {
+        match self {
+            Self::Terminal(terminal) => terminal.show(row),
+            Self::Pipe(_) | Self::Script(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use hobnob_client::event::{Answer, Command, End, Event};
 use hobnob_peer::{
+    files::{Request, RequestId},
     network::Link,
     talk::{self, Talks},
 };
@@ -15,6 +16,7 @@ use hobnob_protocol::v1::{self, Stream, peer_event::Event::Asked};
 use super::{
     command::{self, Typed, Wrong},
     face::Input,
+    files::{Files, Place, Question as FilesQuestion, Wish},
     private::{Pending as Question, Private},
     text,
 };
@@ -41,8 +43,18 @@ pub(crate) enum Effect {
     Network(talk::Effect),
     /// Print how this link runs; `None`: it does not.
     Path(Option<Link>),
-    /// Tell the server where peers can reach this client.
+    /// The network says where peers can reach this client: for the server to know.
     Reachable(v1::Contact),
+    /// Begin with files; these users are blocked.
+    BeginFiles(Vec<String>),
+    /// Do this with files.
+    Files(Wish),
+    /// Files are given on this TCP port: for the server to know.
+    Listening(u16),
+    /// Pass this on to the server.
+    Pass(RequestId, Request),
+    /// Show this in the row for progress; `None`: there is nothing to show.
+    Row(Option<text::files::Row>),
     /// Tell the server that somebody sits here.
     Active,
     /// Keep the keys of others.
@@ -69,6 +81,8 @@ enum Pending {
     Names(String),
     /// Whether the password was changed.
     Passwd,
+    /// Something of files.
+    Files(FilesQuestion),
     /// Something of private talk, which takes the answer and prints what it likes.
     Private(Question),
 }
@@ -96,12 +110,14 @@ pub(crate) struct Session {
     passwd: Passwd,
     leaving: Option<Leaving>,
     pub(super) private: Private,
+    pub(super) files: Files,
 }
 
 impl Session {
     /// A session that has just begun.
-    pub(crate) fn new(talks: Talks) -> Self {
-        Self { pending: VecDeque::new(), passwd: Passwd::Idle, leaving: None, private: Private::new(talks) }
+    pub(crate) fn new(talks: Talks, place: Place) -> Self {
+        let (private, files) = (Private::new(talks), Files::new(place));
+        Self { pending: VecDeque::new(), passwd: Passwd::Idle, leaving: None, private, files }
     }
 
     /// A line was typed.
@@ -154,6 +170,17 @@ impl Session {
             Typed::StopPrivate(user) => self.talk(talk::Input::Stop(user), now),
             Typed::Verify { user, confirm } => self.talk(talk::Input::Verify { user, confirm }, now),
             Typed::Path(user) => self.talk(talk::Input::Path(user), now),
+            Typed::Share(path) => self.share(&path),
+            Typed::Unshare(meant) => self.want_typed(Wish::Unshare(meant)),
+            Typed::Shares => self.want_typed(Wish::Shares),
+            Typed::Cancel(meant) => self.want_typed(Wish::Cancel(meant)),
+            Typed::Downloads => self.want_typed(Wish::Downloads),
+            Typed::Download(meant) => {
+                self.ask_of_files(Command::FindFile(meant.clone()), FilesQuestion::Find(meant))
+            }
+            Typed::ListFiles(pattern) => self.ask_of_files(Command::ListFiles(pattern), FilesQuestion::List),
+            Typed::SearchFile(name) => self.search(name, Vec::new()),
+            Typed::SearchChunk { name, chunks } => self.search(name, chunks),
         }
     }
 
@@ -175,6 +202,24 @@ impl Session {
     pub(super) fn submit_asked(&mut self, command: Command, asked: Question) -> Effect {
         self.pending.push_back(Pending::Private(asked));
         Effect::Submit(command)
+    }
+
+    fn search(&mut self, name: String, chunks: Vec<u32>) -> Vec<Effect> {
+        self.ask_of_files(Command::FindHolders { name, chunks }, FilesQuestion::Holders)
+    }
+
+    /// The same for files.
+    pub(super) fn submit_question(&mut self, command: Command, question: FilesQuestion) -> Effect {
+        self.pending.push_back(Pending::Files(question));
+        Effect::Submit(command)
+    }
+
+    /// What was asked about files and not answered.
+    pub(super) fn questions(&mut self) -> impl Iterator<Item = &mut FilesQuestion> {
+        self.pending.iter_mut().filter_map(|pending| match pending {
+            Pending::Files(question) => Some(question),
+            _ => None,
+        })
     }
 
     /// What private talk has asked and was not answered, if it is still of interest.
@@ -200,8 +245,7 @@ impl Session {
             }
             // Left over by an earlier process.
             Event::Answer { ticket: None, command, answer } => self.judge(&command, &answer, now),
-            // Nothing is asked of files yet.
-            Event::Aside { .. } => Vec::new(),
+            Event::Aside { id, answer } => self.answer_to_request(RequestId(id), answer),
             Event::Message(message) => vec![
                 Effect::Know(message.sender.clone()),
                 Effect::Print(text::message(&message.sender, &message.text)),
@@ -225,6 +269,7 @@ impl Session {
     fn server(&mut self, up: bool, line: &str, now: Duration) -> Vec<Effect> {
         let mut effects = print(line.to_owned());
         effects.extend(self.server_is(up, now));
+        effects.extend(self.server_of_files(up));
         effects.extend(self.wait_no_more(now));
         effects
     }
@@ -247,6 +292,7 @@ impl Session {
             (Some(Pending::Lines(lines)), _) => print(lines),
             (Some(Pending::Passwd), answer) => print(text::passwd(&answer)),
             (Some(Pending::Private(asked)), answer) => self.answer_to(asked, answer, now),
+            (Some(Pending::Files(question)), answer) => self.answer_of_files(question, answer, now),
             (Some(Pending::Names(none)), Answer::Names(names)) => {
                 let known = names.iter().cloned().map(Effect::Know);
                 known.chain(print(text::names(&names, &none))).collect()
@@ -257,7 +303,8 @@ impl Session {
 
     /// What the server said to a message, a broadcast, a block or its end.
     fn judge(&mut self, command: &Command, answer: &Answer, now: Duration) -> Vec<Effect> {
-        let mut effects = print(judged(command, answer));
+        let mut effects: Vec<_> = self.block_of_files(command, answer).into_iter().collect();
+        effects.extend(print(judged(command, answer)));
         effects.extend(self.note_block(command, answer, now));
         effects
     }

@@ -203,6 +203,7 @@ mod tests {
             (Reason::Locked, Step::Exit(1)),
             (Reason::Throttled, Step::Exit(1)),
             (Reason::BadDevice, Step::Exit(1)),
+            (Reason::Disabled, Step::Exit(1)),
         ];
         for (reason, expected) in cases {
             let mut dialogue = at_password(found::Answer::Known);

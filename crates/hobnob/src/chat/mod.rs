@@ -4,7 +4,9 @@ mod ahead;
 pub(crate) mod command;
 mod driver;
 mod editor;
+mod exchange;
 pub(crate) mod face;
+mod files;
 mod keys;
 pub(crate) mod line;
 pub(crate) mod login;
@@ -16,13 +18,17 @@ mod terminal;
 pub(crate) mod text;
 mod typed;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::Result;
 use hobnob_client::{Client, Config, Door, Events, Login, OpenError, Proof, Slot, Welcome};
 
 use self::{
     driver::Driver,
+    exchange::Exchange,
     face::Face,
     login::{Dialogue, Step},
     peers::Peers,
@@ -53,7 +59,8 @@ pub(crate) async fn converse(settings: ChatSettings, face: &mut Face, signals: &
         agent: AGENT.to_owned(),
         slot: Slot::Chat,
     };
-    match talk(config, settings.destination.user, settings.relay_only, face, signals).await {
+    let manner = Manner { downloads: settings.downloads, relay_only: settings.relay_only };
+    match talk(config, settings.destination.user, manner, face, signals).await {
         Ok(code) => code,
         // Nobody reads what is printed any more: that is a way to leave, not an error.
         Err(Stop::Unread) => 0,
@@ -84,10 +91,16 @@ impl From<OpenError> for Stop {
     }
 }
 
+/// How a session deals with others.
+struct Manner {
+    downloads: PathBuf,
+    relay_only: bool,
+}
+
 async fn talk(
     config: Config,
     user: Option<String>,
-    relay_only: bool,
+    manner: Manner,
     face: &mut Face,
     signals: &Signals,
 ) -> Result<u8, Stop> {
@@ -110,9 +123,12 @@ async fn talk(
             if welcome.damaged {
                 greeting += text::OUTBOX_DAMAGED;
             }
+            let Manner { downloads, relay_only } = manner;
             let (peers, talks, words) = Peers::new(&client, relay_only);
+            let exchange = Exchange::new(&client, downloads, relay_only);
             greeting += &words;
-            Ok(Driver::new(face, (client, events), (peers, talks), server, signals).run(&greeting).await?)
+            let ends = (client, events);
+            Ok(Driver::new(face, ends, (peers, talks, exchange), server, signals).run(&greeting).await?)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use hobnob_client::{Client, storage::PeersFile};
 use hobnob_peer::{
     keys::Keys,
-    network::{Link, LinkEvent, Network, NetworkError, NetworkEvents, Path, Setup},
+    network::{FilesPort, Link, LinkEvent, Network, NetworkError, NetworkEvents, Path, Setup},
     talk::{Effect, Talks},
 };
 
@@ -42,7 +42,10 @@ impl Peers {
     /// Carries out one wish; the result is what a person has to be told.
     pub(super) async fn carry_out(&mut self, effect: Effect) -> String {
         match (effect, &self.network) {
-            (Effect::Prepare, None) => self.open().await,
+            (Effect::Prepare, None) => match self.open().await {
+                Ok(()) => String::new(),
+                Err(why) => text::private::no_network(&why),
+            },
             (effect, Some((network, _))) => {
                 network.carry_out(effect);
                 String::new()
@@ -55,12 +58,21 @@ impl Peers {
         }
     }
 
-    async fn open(&mut self) -> String {
-        match Network::open(self.setup.clone()).await {
-            Ok(network) => self.network = Some(network),
-            Err(NetworkError::Bind(why)) => return text::private::no_network(&why),
+    async fn open(&mut self) -> Result<(), String> {
+        let opened = Network::open(self.setup.clone()).await;
+        self.network = Some(opened.map_err(|NetworkError::Bind(why)| why)?);
+        Ok(())
+    }
+
+    /// The port for files; the network is opened if it is not open.
+    ///
+    /// # Errors
+    /// It cannot be, in words for a person.
+    pub(super) async fn files(&mut self) -> Result<Option<FilesPort>, String> {
+        if self.network.is_none() {
+            self.open().await?;
         }
-        String::new()
+        Ok(self.network.as_ref().map(|(network, _)| network.files()))
     }
 
     /// What happens next. A future that is dropped has lost nothing.

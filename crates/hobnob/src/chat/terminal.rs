@@ -14,6 +14,7 @@ use super::{
     editor::{Done, Editor},
     face::Input,
     keys::Keys,
+    text::files::Row,
     typed::{Typed, Watch, typed},
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 /// Chunks of bytes read ahead. When full, the terminal keeps the rest.
 const CHUNKS: usize = 8;
 
-/// A terminal whose last row is being edited.
+/// A terminal whose last row is being edited; above it there may be one for progress.
 pub(crate) struct Terminal {
     typed: mpsc::Receiver<Vec<u8>>,
     watch: Arc<Watch>,
@@ -34,6 +35,9 @@ pub(crate) struct Terminal {
     editor: Editor,
     /// Whether a prompt stands in the last row.
     asking: bool,
+    progress: Option<Row>,
+    /// Whether progress stands above the last row.
+    above: bool,
     _mode: Changed,
 }
 
@@ -46,7 +50,8 @@ impl Terminal {
         // Nobody can end a read from a terminal, so nobody joins this thread; it ends with the process.
         thread::Builder::new().name("terminal".to_owned()).spawn(move || read_chunks(&sender, bytes))?;
         let (ahead, keys, editor) = (VecDeque::new(), Keys::default(), Editor::default());
-        Ok(Self { typed: chunks, watch, ahead, keys, editor, asking: false, _mode: mode })
+        let (asking, progress, above) = (false, None, false);
+        Ok(Self { typed: chunks, watch, ahead, keys, editor, asking, progress, above, _mode: mode })
     }
 
     pub(crate) fn ask(&mut self, prompt: &str, secret: bool) -> io::Result<()> {
@@ -56,24 +61,39 @@ impl Terminal {
     }
 
     pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
-        if self.asking { self.draw(&format!("\r\x1b[K{text}")) } else { write(text) }
+        self.draw(text)
+    }
+
+    /// Shows progress from now on, or no longer.
+    pub(crate) fn show(&mut self, progress: Option<Row>) -> io::Result<()> {
+        if self.progress == progress {
+            return Ok(());
+        }
+        self.progress = progress;
+        self.draw("")
     }
 
     /// Prints to standard error, which is the same terminal most of the time.
     pub(crate) fn warn(&mut self, text: &str) -> io::Result<()> {
-        if self.asking {
-            write("\r\x1b[K")?;
-        }
+        write(&self.clear())?;
         // What nobody reads there is no reason to leave.
         let _ = io::stderr().write_all(text.as_bytes());
         self.draw("")
     }
 
-    /// Clears the row.
+    /// Clears the rows.
     pub(crate) fn rest(&mut self) {
-        if std::mem::take(&mut self.asking) {
-            // A terminal that is gone shows in the next thing printed.
-            let _ = write("\r\x1b[K");
+        // A terminal that is gone shows in the next thing printed.
+        let _ = write(&self.clear());
+        self.asking = false;
+    }
+
+    /// What clears the rows, and leaves the cursor where they began.
+    fn clear(&mut self) -> String {
+        match (self.asking, std::mem::take(&mut self.above)) {
+            (false, _) => String::new(),
+            (true, false) => "\r\x1b[K".to_owned(),
+            (true, true) => "\r\x1b[A\x1b[J".to_owned(),
         }
     }
 
@@ -115,7 +135,8 @@ impl Terminal {
                 Done::End => Input::End,
             };
             if let Some(picture) = before {
-                write(&picture)?;
+                // What is typed stays on the screen, progress goes on below it.
+                write(&format!("{}{picture}", self.clear()))?;
             }
             return self.finish(input).map(Some);
         }
@@ -131,11 +152,19 @@ impl Terminal {
         Ok(input)
     }
 
-    fn draw(&self, before: &str) -> io::Result<()> {
+    /// Prints, and draws the rows below it.
+    fn draw(&mut self, before: &str) -> io::Result<()> {
+        let cleared = self.clear();
         if !self.asking {
             return write(before);
         }
-        write(&format!("{before}{}", self.editor.picture(termios::columns())))
+        let columns = termios::columns();
+        // The last column stays free, so that the terminal never wraps.
+        let progress = self.progress.as_ref().map(|row| row.text(columns.saturating_sub(1)));
+        let progress = progress.filter(|text| !text.is_empty());
+        self.above = progress.is_some();
+        let above = progress.map_or_else(String::new, |text| text + "\n");
+        write(&format!("{cleared}{before}{above}{}", self.editor.picture(columns)))
     }
 }
 

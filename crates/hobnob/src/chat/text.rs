@@ -1,5 +1,6 @@
 //! Every line that a person sees in a chat, in one place. All end in a newline.
 
+pub(crate) mod files;
 pub(crate) mod private;
 
 use std::borrow::Cow;
@@ -36,6 +37,8 @@ pub(crate) const PASSWORD_UNKNOWN: &str =
 /// What an earlier process left is not all there.
 pub(crate) const OUTBOX_DAMAGED: &str =
     "Error. The outbox was damaged, some messages may not have been sent\n";
+/// The server is away, and the question makes no sense later.
+pub(crate) const NOT_ASKED: &str = "Error. The server could not be asked. Please try again later\n";
 /// The client keeps a lot, but not everything.
 pub(crate) const NOT_SENT: &str =
     "Error. Too much waits for the server already, what was typed last is not sent\n";
@@ -49,6 +52,8 @@ const BLOCKED_BY_SOME: &str = "Your message could not be delivered to some recip
 const GOODBYE: &str = "Goodbye.\n";
 const TIMED_OUT: &str = "Timeout. You are logged out due to inactivity\n";
 const REPLACED: &str = "You have logged in elsewhere\n";
+const KICKED: &str = "Your session was ended by the server's keeper\n";
+const DISABLED: &str = "This account is disabled. Please ask the server's keeper\n";
 const EXPIRED: &str = "Error. Your session has ended, please log in again\n";
 
 /// Text from others as one line.
@@ -106,6 +111,8 @@ pub(crate) fn login_refused(reason: login_refused::Reason, text: &str) -> String
         Reason::NameRefused => name_refused(text),
         Reason::Replaced => REPLACED.to_owned(),
         Reason::TimedOut => TIMED_OUT.to_owned(),
+        Reason::Kicked => KICKED.to_owned(),
+        Reason::Disabled => DISABLED.to_owned(),
         _ if text.is_empty() => EXPIRED.to_owned(),
         _ => error(text),
     }
@@ -189,6 +196,7 @@ pub(crate) fn end(end: &End) -> (String, u8) {
         End::TimedOut => (TIMED_OUT.to_owned(), 0),
         End::Replaced => (REPLACED.to_owned(), 1),
         End::Expired => (EXPIRED.to_owned(), 1),
+        End::Kicked => (KICKED.to_owned(), 1),
         End::Failed(text) => (error(text), 1),
     }
 }
@@ -261,6 +269,8 @@ mod tests {
             ),
             (Reason::InUse, "This account is already in use. Please enter another username\n"),
             (Reason::NameRefused, "Error. This name cannot be used: why\n"),
+            (Reason::Kicked, "Your session was ended by the server's keeper\n"),
+            (Reason::Disabled, "This account is disabled. Please ask the server's keeper\n"),
             (Reason::Throttled, "Error. why\n"),
             (Reason::PasswordRefused, "Error. why\n"),
         ];
@@ -289,6 +299,7 @@ mod tests {
             (End::TimedOut, "Timeout. You are logged out due to inactivity\n", 0),
             (End::Replaced, "You have logged in elsewhere\n", 1),
             (End::Expired, "Error. Your session has ended, please log in again\n", 1),
+            (End::Kicked, "Your session was ended by the server's keeper\n", 1),
             (End::Failed("it broke".into()), "Error. it broke\n", 1),
         ];
         for (given, expected, code) in cases {

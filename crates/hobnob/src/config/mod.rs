@@ -1,6 +1,7 @@
 //! Settings as they are given: flag beats environment beats file beats default. What is wrong is collected, so
 //! that one run reports every mistake.
 
+mod admin;
 mod example;
 mod serve;
 mod table;
@@ -15,9 +16,10 @@ use std::{
 };
 
 pub(crate) use self::{
+    admin::AdminSettings,
     example::example,
     serve::{ServeSettings, TlsSource},
-    table::{CHAT, DOCTOR, SEND, SERVE, Setting, Shape, TAIL},
+    table::{ADMIN, CHAT, DOCTOR, FILES, GET, SEND, SERVE, SHARE, Setting, Shape, TAIL},
     talk::{ChatSettings, Destination, OneShotSettings},
 };
 

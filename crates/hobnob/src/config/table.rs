@@ -85,6 +85,12 @@ const USER: Setting = value("user", "NAME", None, "The user to log in as");
 const PASSWORD_FILE: Setting =
     value("password-file", "FILE", None, "File whose first line is the password (or set HOBNOB_PASSWORD)");
 
+const JSON: Setting = switch("json", "One JSON object a line");
+const DOWNLOADS: Setting =
+    value("downloads", "DIR", None, "Folder for downloaded files [default: the current one]");
+const RELAY_ONLY: Setting =
+    switch("relay-only", "Hide addresses: private talk and files go through the relay");
+
 /// `hobnob chat`.
 pub(crate) const CHAT: &[Setting] = &[
     Setting {
@@ -95,8 +101,8 @@ pub(crate) const CHAT: &[Setting] = &[
     },
     switch("plain", "Lines instead of a full screen"),
     DATA,
-    value("downloads", "DIR", None, "Folder for downloaded files [default: the current one]"),
-    switch("relay-only", "Hide addresses: private talk and files go through the relay"),
+    DOWNLOADS,
+    RELAY_ONLY,
     PIN,
 ];
 
@@ -104,8 +110,16 @@ pub(crate) const CHAT: &[Setting] = &[
 pub(crate) const SEND: &[Setting] = &[SERVER, USER, PASSWORD_FILE, DATA, PIN];
 
 /// `hobnob tail`.
-pub(crate) const TAIL: &[Setting] =
-    &[switch("json", "One JSON object a line"), SERVER, USER, PASSWORD_FILE, DATA, PIN];
+pub(crate) const TAIL: &[Setting] = &[JSON, SERVER, USER, PASSWORD_FILE, DATA, PIN];
+
+/// `hobnob share`.
+pub(crate) const SHARE: &[Setting] = &[JSON, RELAY_ONLY, SERVER, USER, PASSWORD_FILE, DATA, PIN];
+
+/// `hobnob files`.
+pub(crate) const FILES: &[Setting] = TAIL;
+
+/// `hobnob get`.
+pub(crate) const GET: &[Setting] = &[JSON, DOWNLOADS, RELAY_ONLY, SERVER, USER, PASSWORD_FILE, DATA, PIN];
 
 /// `hobnob doctor`.
 pub(crate) const DOCTOR: &[Setting] = &[
@@ -119,5 +133,11 @@ pub(crate) const DOCTOR: &[Setting] = &[
     PIN,
 ];
 
+/// `hobnob admin`.
+pub(crate) const ADMIN: &[Setting] = &[
+    value("data", "DIR", None, "The folder of the server [default: the user's data folder]"),
+    switch("json", "JSON objects, one a line, instead of words"),
+];
+
 /// Every table.
-pub(super) const ALL: &[&[Setting]] = &[SERVE, CHAT, SEND, TAIL, DOCTOR];
+pub(super) const ALL: &[&[Setting]] = &[SERVE, CHAT, SEND, TAIL, SHARE, GET, DOCTOR, ADMIN];

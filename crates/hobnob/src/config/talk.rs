@@ -24,6 +24,8 @@ pub(crate) struct ChatSettings {
     pub(crate) data: PathBuf,
     /// The only key to accept.
     pub(crate) pin: Option<String>,
+    /// Where downloads go; it may not be there yet.
+    pub(crate) downloads: PathBuf,
     /// Never show an address to others: private talk goes through the relay.
     pub(crate) relay_only: bool,
 }
@@ -39,8 +41,12 @@ pub(crate) struct OneShotSettings {
     pub(crate) data: PathBuf,
     /// The only key to accept.
     pub(crate) pin: Option<String>,
-    /// `tail` only: JSON instead of words.
+    /// JSON instead of words, where a command has a flag for it.
     pub(crate) json: bool,
+    /// `share` and `get`: never show an address to others.
+    pub(crate) relay_only: bool,
+    /// `get`: where downloads go.
+    pub(crate) downloads: PathBuf,
 }
 
 impl ChatSettings {
@@ -55,7 +61,12 @@ impl ChatSettings {
         let relay_only = layers.switch("relay-only");
         let data = layers.data("client", surroundings);
         let pin = layers.check("pin", pin);
-        let read = || Some(Self { destination: destination?, data: data?, pin, relay_only });
+        let downloads = layers.path("downloads");
+        if downloads.as_ref().is_some_and(|path| path.exists() && !path.is_dir()) {
+            layers.blame("downloads", "is not a folder");
+        }
+        let downloads = downloads.unwrap_or_else(|| PathBuf::from("."));
+        let read = || Some(Self { destination: destination?, data: data?, pin, downloads, relay_only });
         let read = read();
         layers.finish(read)
     }
@@ -77,7 +88,12 @@ impl OneShotSettings {
         let data = layers.data("client", surroundings);
         let pin = layers.check("pin", pin);
         let json = layers.switch("json");
-        let read = || Some(Self { destination: destination?, password_file, data: data?, pin, json });
+        let relay_only = layers.switch("relay-only");
+        let downloads = layers.path("downloads").unwrap_or_else(|| PathBuf::from("."));
+        let read = || {
+            let (destination, data) = (destination?, data?);
+            Some(Self { destination, password_file, data, pin, json, relay_only, downloads })
+        };
         let read = read();
         layers.finish(read)
     }

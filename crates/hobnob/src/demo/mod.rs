@@ -6,6 +6,7 @@ mod scene;
 mod stage;
 
 use std::{
+    fs,
     io::{self, Write},
     path::Path,
     rc::Rc,
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     columns::Columns,
-    scene::{CAST, SCENE, Step},
+    scene::{CAST, FILM, FILM_BYTES, HIDDEN, RELAY_RATE, SCENE, Step},
     stage::Stage,
 };
 use crate::{
@@ -84,7 +85,7 @@ async fn in_a_folder(scene: &[Step], show: &Show<'_>) -> Result<Outcome> {
             credentials: None,
             tls: Tls::SelfSigned,
             policy: Policy::default(),
-            relay: Some(RelayPolicy::default()),
+            relay: Some(RelayPolicy { rate: Some(RELAY_RATE) }),
         };
         tokio::task::spawn_blocking(move || Server::open(config, &|_, _| ())).await??
     };
@@ -92,6 +93,7 @@ async fn in_a_folder(scene: &[Step], show: &Show<'_>) -> Result<Outcome> {
     let address = listener.local_addr()?;
     let pin = server.fingerprint();
     let settings = CAST.map(|name| settings(folder.path(), name, address.port(), &pin));
+    make_film(&settings[HIDDEN].downloads).context("no film")?;
     let mut stage = Stage::new(settings.into(), Rc::clone(&signals));
     let stop = CancellationToken::new();
     let serving = server.run(listener, stop.clone());
@@ -124,6 +126,19 @@ async fn play(scene: &[Step], stage: &mut Stage, show: &Show<'_>) -> Outcome {
     }
 }
 
+/// A file whose parts are not like each other.
+fn make_film(folder: &Path) -> io::Result<()> {
+    let mut state = 1_u64;
+    let mut film = Vec::with_capacity(FILM_BYTES);
+    while film.len() < FILM_BYTES {
+        // Knuth's MMIX generator, of which the upper half is random enough.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        film.extend_from_slice(&((state >> 32) as u32).to_le_bytes());
+    }
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join(FILM), film)
+}
+
 /// A chat with this server, which it knows already.
 fn settings(folder: &Path, name: &str, port: u16, pin: &str) -> ChatSettings {
     ChatSettings {
@@ -133,7 +148,8 @@ fn settings(folder: &Path, name: &str, port: u16, pin: &str) -> ChatSettings {
         },
         data: folder.join(name),
         pin: Some(pin.to_owned()),
-        relay_only: false,
+        downloads: folder.join(name).join("downloads"),
+        relay_only: name == CAST[HIDDEN],
     }
 }
 

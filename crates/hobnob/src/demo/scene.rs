@@ -17,11 +17,26 @@ pub(super) enum Act {
     Types(&'static str),
     /// Types a line that is not shown.
     TypesSecretly(&'static str),
+    /// Types a command with the path of the film.
+    TypesPath(&'static str),
+    /// Prints what `b3sum` does of the film, in every column. It is the same for all.
+    Compares,
     /// Types `logout`; the program ends well.
     Leaves,
 }
 
-/// One step: exactly these lines appear, for each in this order, and for nobody else any.
+/// What is shared.
+pub(super) const FILM: &str = "film.mp4";
+/// In bytes.
+pub(super) const FILM_BYTES: usize = 8 << 20;
+/// Bytes a second that one may send over the relay. Hans shows no address, so this is how fast he gives; the others
+/// have found each other before either could have everything from him.
+pub(super) const RELAY_RATE: u32 = 3 << 20;
+/// Whose addresses nobody sees.
+pub(super) const HIDDEN: usize = HANS;
+
+/// One step: exactly these lines appear, for each in this order, and for nobody else any. In a line `…` stands for
+/// anything.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     /// What it begins, if anything.
@@ -40,6 +55,7 @@ const fn begin(caption: &'static str, step: Step) -> Step {
 }
 
 const WELCOME: &str = "Welcome to the greatest messaging application ever!";
+const DOWNLOADED: &str = "Downloaded film.mp4: 8.0 MiB from 2 peers in …, verified";
 const SECRET: Act = Act::TypesSecretly("far, far away");
 
 /// The scene.
@@ -85,6 +101,7 @@ pub(super) const SCENE: &[Step] = &[
         &[(LUKE, "Your message could not be delivered as the recipient has blocked you")],
     ),
     step(LUKE, Act::Types("whoelse"), &[(LUKE, "hans")]),
+    step(YODA, Act::Types("unblock luke"), &[(YODA, "luke is unblocked")]),
     begin(
         "Private talk, which the server cannot read",
         step(
@@ -108,7 +125,18 @@ pub(super) const SCENE: &[Step] = &[
         Act::Types("stopprivate yoda"),
         &[(HANS, "Stop private messaging with yoda"), (YODA, "hans stopped private messaging")],
     ),
-    begin("They leave", step(YODA, Act::Leaves, &[(YODA, "Goodbye."), (HANS, "yoda logged out")])),
+    begin("A file, fetched by two at once: from who has it, and from each other", {
+        let sees = &[(HANS, "Sharing film.mp4: 8.0 MiB, 32 chunks, …")];
+        step(HANS, Act::TypesPath("share "), sees)
+    }),
+    step(YODA, Act::Types("download film.mp4"), &[]),
+    step(LUKE, Act::Types("download film.mp4"), &[(YODA, DOWNLOADED), (LUKE, DOWNLOADED)]),
+    step(HANS, Act::Compares, &[]),
+    step(HANS, Act::Types("unshare film.mp4"), &[(HANS, "Stopped sharing film.mp4")]),
+    begin(
+        "They leave",
+        step(YODA, Act::Leaves, &[(YODA, "Goodbye."), (HANS, "yoda logged out"), (LUKE, "yoda logged out")]),
+    ),
     step(HANS, Act::Types("whoelse"), &[(HANS, "luke")]),
     step(HANS, Act::Leaves, &[(HANS, "Goodbye."), (LUKE, "hans logged out")]),
     step(LUKE, Act::Types("whoelse"), &[(LUKE, "No one else is online now.")]),

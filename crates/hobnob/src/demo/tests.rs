@@ -46,3 +46,14 @@ fn the_cast_has_a_column_each() {
     assert!(SCENE.iter().all(|step| step.who < CAST.len()));
     assert!(SCENE.iter().flat_map(|step| step.sees).all(|(who, _)| *who < CAST.len()));
 }
+
+#[test]
+fn a_line_may_be_written_with_a_gap() {
+    use super::stage::is_like;
+    for (line, written) in [("a", "a"), ("in 2 s, ok", "in …, ok"), ("", "…"), ("ab", "a…b")] {
+        assert!(is_like(line, written), "{line} {written}");
+    }
+    for (line, written) in [("a", "b"), ("in 2 s, no", "in …, ok"), ("a", "a…a"), ("ab", "a")] {
+        assert!(!is_like(line, written), "{line} {written}");
+    }
+}

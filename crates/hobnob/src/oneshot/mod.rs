@@ -1,7 +1,14 @@
-//! Commands without a conversation: `send` and `tail`. They log in by a saved session where there is one.
+//! Commands without a conversation: `send`, `tail`, `share`, `files` and `get`. They log in by a saved session where
+//! there is one.
 
-mod password;
+mod bar;
+mod files;
+mod get;
+pub(crate) mod json;
+pub(crate) mod password;
+mod peers;
 mod send;
+mod share;
 mod tail;
 mod users;
 
@@ -13,7 +20,7 @@ use std::{
 use hobnob_client::{Client, Config, Door, Event, Events, Login, OpenError, Proof, Slot, Welcome};
 use hobnob_protocol::v1::login_refused::Reason;
 
-pub(crate) use self::{send::send, tail::tail};
+pub(crate) use self::{files::files, get::get, send::send, share::share, tail::tail};
 use crate::{
     MISUSE,
     chat::{AGENT, text},
@@ -125,6 +132,29 @@ impl Caller {
     }
 }
 
+/// An online session of its own. It is opened by the token of a background session, which outlives it, so that the
+/// next call needs no password either.
+async fn come_online(settings: OneShotSettings, slot: Slot, signals: &Signals) -> Result<Session, Stop> {
+    let caller = Caller::new(settings)?;
+    let background = caller.log_in_quietly(signals).await?;
+    let damaged = background.welcome.damaged;
+    background.close().await;
+    let mut door = caller.open(slot).await?;
+    let mut tokens = Tokens::default();
+    // One that was killed may have left a token that is no longer good; it comes before the one just saved.
+    while let Some(token) = tokens.next(&door, &caller.name) {
+        match door.login(&caller.name, token, false).await? {
+            Login::In { client, events, mut welcome } => {
+                welcome.damaged |= damaged;
+                return Ok(caller.session(client, events, welcome));
+            }
+            Login::Refused { reason, .. } if is_over(reason) => {}
+            Login::Refused { reason, text } => return Err(refused(reason, &text)),
+        }
+    }
+    Err(Stop::Io(io::Error::other("the session was not saved")))
+}
+
 impl Session {
     /// Ends what is left of it; what is noted on disk is noted.
     async fn close(mut self) {
@@ -167,6 +197,7 @@ fn is_over(reason: Reason) -> bool {
             | Reason::TimedOut
             | Reason::LoggedOut
             | Reason::PasswordChanged
+            | Reason::Kicked
     )
 }
 

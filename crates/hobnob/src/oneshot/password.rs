@@ -30,7 +30,8 @@ pub(super) struct Password {
 /// Gets it: the named file is meant more than the environment, and that more than asking.
 pub(super) async fn obtain(file: Option<&Path>, name: &str, signals: &Signals) -> Result<Password, Stop> {
     if let Some(path) = file {
-        return given(first_line(path).and_then(check)).map_err(|error| misuse(&path.display(), &error));
+        return given(File::open(path).and_then(first_line).and_then(check))
+            .map_err(|error| misuse(&path.display(), &error));
     }
     if let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) {
         return given(check(text.into_encoded_bytes())).map_err(|error| misuse(&VARIABLE, &error));
@@ -59,9 +60,9 @@ fn misuse(source: &dyn fmt::Display, error: &io::Error) -> Stop {
 }
 
 /// The first line without its end.
-fn first_line(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn first_line(from: impl Read) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    BufReader::new(File::open(path)?.take(FILE_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    BufReader::new(from.take(FILE_BYTES_MAX)).read_until(b'\n', &mut line)?;
     if line.last() == Some(&b'\n') {
         line.pop();
         line.pop_if(|byte| *byte == b'\r');
@@ -70,7 +71,7 @@ fn first_line(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// What cannot be anybody's password would only count as a failed login.
-fn check(bytes: Vec<u8>) -> io::Result<String> {
+pub(crate) fn check(bytes: Vec<u8>) -> io::Result<String> {
     let Ok(text) = String::from_utf8(bytes) else { return Err(io::Error::other("is not UTF-8")) };
     match text.chars().count() {
         0 => Err(io::Error::other("there is no password on the first line")),
@@ -90,7 +91,8 @@ async fn ask(prompt: String) -> Option<String> {
     answer.await.ok()?.ok().flatten()
 }
 
-fn ask_terminal(prompt: &str) -> io::Result<Option<String>> {
+/// Asks on the terminal, and waits. `None`: there is no more.
+pub(crate) fn ask_terminal(prompt: &str) -> io::Result<Option<String>> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let silent = termios::silent(&terminal)?;
     terminal.write_all(prompt.as_bytes())?;
@@ -114,7 +116,7 @@ mod tests {
         let read = |content: &[u8]| {
             let file = tempfile::NamedTempFile::new().expect("a file");
             std::fs::write(file.path(), content).expect("written");
-            first_line(file.path()).and_then(check).map_err(|error| error.to_string())
+            File::open(file.path()).and_then(first_line).and_then(check).map_err(|error| error.to_string())
         };
         let right: [(&[u8], &str); 5] = [
             (b"x", "x"),

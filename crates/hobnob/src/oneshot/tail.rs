@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use hobnob_client::{End, Event, Login, Message, Slot};
-use hobnob_protocol::{text::visible, v1::Stream};
+use hobnob_client::{End, Event, Message, Slot};
+use hobnob_protocol::v1::Stream;
 use serde_json::json;
 
-use super::{Caller, Session, Stop, Tokens, is_over, met, refused, say, stopped};
+use super::{Session, json, met, say, stopped};
 use crate::{
     chat::{line, text},
     config::OneShotSettings,
@@ -23,7 +23,7 @@ pub(crate) async fn tail(settings: OneShotSettings) -> anyhow::Result<u8> {
     let session = tokio::select! {
         biased;
         () = signals.first().cancelled() => return Ok(0),
-        session = come_online(settings, &signals) => session,
+        session = super::come_online(settings, Slot::Tail, &signals) => session,
     };
     let mut session = match session {
         Ok(session) => session,
@@ -37,29 +37,6 @@ pub(crate) async fn tail(settings: OneShotSettings) -> anyhow::Result<u8> {
             Ok(0)
         }
     }
-}
-
-/// An online session of its own. It is opened by the token of a background session, which outlives it, so that the
-/// next call needs no password either.
-async fn come_online(settings: OneShotSettings, signals: &Signals) -> Result<Session, Stop> {
-    let caller = Caller::new(settings)?;
-    let background = caller.log_in_quietly(signals).await?;
-    let damaged = background.welcome.damaged;
-    background.close().await;
-    let mut door = caller.open(Slot::Tail).await?;
-    let mut tokens = Tokens::default();
-    // A tail that was killed may have left a token that is no longer good; it comes before the one just saved.
-    while let Some(token) = tokens.next(&door, &caller.name) {
-        match door.login(&caller.name, token, false).await? {
-            Login::In { client, events, mut welcome } => {
-                welcome.damaged |= damaged;
-                return Ok(caller.session(client, events, welcome));
-            }
-            Login::Refused { reason, .. } if is_over(reason) => {}
-            Login::Refused { reason, text } => return Err(refused(reason, &text)),
-        }
-    }
-    Err(Stop::Io(io::Error::other("the session was not saved")))
 }
 
 async fn follow(session: &mut Session, json: bool, signals: &Signals) -> io::Result<u8> {
@@ -97,11 +74,12 @@ async fn follow(session: &mut Session, json: bool, signals: &Signals) -> io::Res
 }
 
 /// Words for a person, which JSON has no place for.
-fn tell(words: &str, json: bool) -> io::Result<()> {
+pub(super) fn tell(words: &str, json: bool) -> io::Result<()> {
     if json { io::stderr().write_all(words.as_bytes()) } else { say(words) }
 }
 
-fn plain_line(event: &Event) -> String {
+/// What a person reads of it.
+pub(super) fn plain_line(event: &Event) -> String {
     match event {
         Event::Message(message) => text::message(&message.sender, &message.text),
         Event::Presence { user, online } => text::presence(user, *online),
@@ -113,7 +91,7 @@ fn plain_line(event: &Event) -> String {
 }
 
 /// One object; nothing for what only a person would want to know.
-fn json_line(event: &Event) -> String {
+pub(super) fn json_line(event: &Event) -> String {
     let object = match event {
         Event::Message(Message { stream, seq, sender, text, sent_ms }) => {
             let stream = if *stream == Stream::Broadcast { "broadcast" } else { "inbox" };
@@ -132,25 +110,7 @@ fn json_line(event: &Event) -> String {
             return String::new();
         }
     };
-    escape(&object.to_string()) + "\n"
-}
-
-/// Writes everything as `\u….` that could do something to a terminal: JSON may go to one, too.
-fn escape(json: &str) -> String {
-    let mut escaped = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii_graphic()
-            || c == ' '
-            || visible(c.encode_utf8(&mut [0; 4])) == *c.encode_utf8(&mut [0; 4])
-        {
-            escaped.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            escaped += &format!("\\u{unit:04x}");
-        }
-    }
-    escaped
+    json::line(&object)
 }
 
 #[cfg(test)]

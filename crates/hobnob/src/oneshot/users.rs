@@ -14,7 +14,7 @@ pub(super) fn only_one(data: &Path, address: &Address) -> Option<String> {
     let folders: Vec<_> =
         fs::read_dir(server).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     let has_session =
-        |path: &&PathBuf| ["1", "2", "3"].iter().any(|slot| path.join(slot).join("token").exists());
+        |path: &&PathBuf| ["1", "2", "3", "4"].iter().any(|slot| path.join(slot).join("token").exists());
     let with_session: Vec<_> = folders.iter().filter(|path| has_session(path)).collect();
     match (with_session.as_slice(), folders.as_slice()) {
         ([only], _) => name(only),

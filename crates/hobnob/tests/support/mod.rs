@@ -68,6 +68,11 @@ impl World {
         assert!(server.wait().success(), "the server drains");
     }
 
+    /// Waits until the server has ended by itself; the exit code.
+    pub(crate) fn ended(&mut self) -> i32 {
+        self.server.take().expect("the server runs").wait().code().expect("an exit code")
+    }
+
     /// Kills the server as a power cut does.
     pub(crate) fn crash(&mut self) {
         drop(self.server.take());
@@ -190,6 +195,10 @@ impl Chat {
 
     pub(crate) fn interrupt(&self) {
         self.0.signal(Signal::INT);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.0.signal(signal);
     }
 
     /// Dies without a word.

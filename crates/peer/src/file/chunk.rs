@@ -2,20 +2,15 @@
 
 use std::ops::Range;
 
-/// Smallest chunk, in bytes. Only the last chunk of a file may be shorter than its chunks are.
-pub const CHUNK_BYTES_MIN: u64 = 256 * 1024;
-/// Chunks of one file.
-pub const CHUNKS_MAX: u32 = 16_384;
-/// Largest file, in bytes: all sums of offsets and lengths stay far from overflow.
-pub const SIZE_MAX: u64 = 1 << 62;
+use hobnob_protocol::limits::{FILE_BYTES_MAX, FILE_CHUNK_BYTES_MIN, FILE_CHUNKS_MAX};
 
-/// A size above [`SIZE_MAX`].
+/// A size above [`FILE_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the file is too large")]
 pub struct TooLarge;
 
-/// A file's size and how it is cut: chunks of a power of two bytes, the smallest from [`CHUNK_BYTES_MIN`] up of which
-/// there are at most [`CHUNKS_MAX`].
+/// A file's size and how it is cut: chunks of a power of two bytes, the smallest from [`FILE_CHUNK_BYTES_MIN`] up of which
+/// there are at most [`FILE_CHUNKS_MAX`].
 ///
 /// An empty file has no chunk and is complete at once; its id is the BLAKE3 of nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +23,13 @@ impl Shape {
     /// The shape of a file of that many bytes.
     ///
     /// # Errors
-    /// It is above [`SIZE_MAX`].
+    /// It is above [`FILE_BYTES_MAX`].
     pub fn of(size: u64) -> Result<Self, TooLarge> {
-        if size > SIZE_MAX {
+        if size > FILE_BYTES_MAX {
             return Err(TooLarge);
         }
-        let chunk_bytes = size.div_ceil(u64::from(CHUNKS_MAX)).next_power_of_two().max(CHUNK_BYTES_MIN);
+        let chunk_bytes =
+            size.div_ceil(u64::from(FILE_CHUNKS_MAX)).next_power_of_two().max(FILE_CHUNK_BYTES_MIN);
         Ok(Self { size, chunk_bytes })
     }
 
@@ -52,7 +48,7 @@ impl Shape {
     /// How many chunks there are: none of an empty file.
     #[must_use]
     pub fn chunks(self) -> u32 {
-        // At most CHUNKS_MAX by the choice of the chunk's size.
+        // At most FILE_CHUNKS_MAX by the choice of the chunk's size.
         self.size.div_ceil(self.chunk_bytes) as u32
     }
 
@@ -93,8 +89,8 @@ mod tests {
             (4 * GIB - 1, 256 * KIB, 16_384, 256 * KIB - 1),
             (4 * GIB, 256 * KIB, 16_384, 256 * KIB),
             (4 * GIB + 1, 512 * KIB, 8193, 1),
-            (SIZE_MAX - 1, 1 << 48, 16_384, (1 << 48) - 1),
-            (SIZE_MAX, 1 << 48, 16_384, 1 << 48),
+            (FILE_BYTES_MAX - 1, 1 << 48, 16_384, (1 << 48) - 1),
+            (FILE_BYTES_MAX, 1 << 48, 16_384, 1 << 48),
         ] {
             let shape = Shape::of(size).unwrap();
             assert_eq!((shape.size(), shape.chunk_bytes(), shape.chunks()), (size, chunk_bytes, chunks));
@@ -104,18 +100,18 @@ mod tests {
             assert_eq!(shape.range(chunks), None);
             assert_eq!(shape.range(u32::MAX), None);
         }
-        assert_eq!(Shape::of(SIZE_MAX + 1), Err(TooLarge));
+        assert_eq!(Shape::of(FILE_BYTES_MAX + 1), Err(TooLarge));
         assert_eq!(Shape::of(u64::MAX), Err(TooLarge));
     }
 
     proptest! {
         #[test]
-        fn chunks_cover_the_file(size in prop_oneof![0..=SIZE_MAX, 0..=64 * GIB, 0..=4096 * KIB]) {
+        fn chunks_cover_the_file(size in prop_oneof![0..=FILE_BYTES_MAX, 0..=64 * GIB, 0..=4096 * KIB]) {
             let shape = Shape::of(size).unwrap();
-            prop_assert!(shape.chunk_bytes().is_power_of_two() && shape.chunk_bytes() >= CHUNK_BYTES_MIN);
-            prop_assert!(shape.chunks() <= CHUNKS_MAX);
+            prop_assert!(shape.chunk_bytes().is_power_of_two() && shape.chunk_bytes() >= FILE_CHUNK_BYTES_MIN);
+            prop_assert!(shape.chunks() <= FILE_CHUNKS_MAX);
             // Not larger than need be.
-            prop_assert!(shape.chunk_bytes() == CHUNK_BYTES_MIN || shape.chunks() > CHUNKS_MAX / 2);
+            prop_assert!(shape.chunk_bytes() == FILE_CHUNK_BYTES_MIN || shape.chunks() > FILE_CHUNKS_MAX / 2);
             let mut end = 0;
             for chunk in 0..shape.chunks() {
                 let range = shape.range(chunk).unwrap();

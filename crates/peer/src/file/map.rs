@@ -1,11 +1,9 @@
 //! Which chunks of a file somebody has.
 
-use crate::file::chunk::CHUNKS_MAX;
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 
 /// Bits of a word.
 const WORD: u32 = u64::BITS;
-/// Bytes of the longest encoding.
-pub const ENCODED_BYTES_MAX: usize = 1 + CHUNKS_MAX as usize / 8;
 
 const NONE: u8 = 0;
 const ALL: u8 = 1;
@@ -14,10 +12,12 @@ const LIST: u8 = 3;
 
 /// A set of the chunks of one file, two kilobytes at most. Which file it is, and so how many chunks there are, is the
 /// caller's to know; sets of different counts are never mixed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ChunkSet {
     /// Chunks of the file.
     chunks: u32,
+    /// How many are in.
+    len: u32,
     words: Vec<u64>,
 }
 
@@ -27,11 +27,11 @@ pub struct ChunkSet {
 pub struct NotASet;
 
 impl ChunkSet {
-    /// No chunk of a file that has so many; more than [`CHUNKS_MAX`] count as that.
+    /// No chunk of a file that has so many; more than [`FILE_CHUNKS_MAX`] count as that.
     #[must_use]
     pub fn none(chunks: u32) -> Self {
-        let chunks = chunks.min(CHUNKS_MAX);
-        Self { chunks, words: vec![0; chunks.div_ceil(WORD) as usize] }
+        let chunks = chunks.min(FILE_CHUNKS_MAX);
+        Self { chunks, len: 0, words: vec![0; chunks.div_ceil(WORD) as usize] }
     }
 
     /// All of them.
@@ -39,8 +39,37 @@ impl ChunkSet {
     pub fn all(chunks: u32) -> Self {
         let mut set = Self::none(chunks);
         set.words.fill(u64::MAX);
-        set.mask();
+        set.clip();
         set
+    }
+
+    /// Reads what [`to_bitmap`](Self::to_bitmap) wrote. What goes beyond the file's chunks is left out, what is missing
+    /// is not in the set.
+    #[must_use]
+    pub fn from_bitmap(chunks: u32, bytes: &[u8]) -> Self {
+        let mut set = Self::none(chunks);
+        for (at, byte) in bytes.iter().take(set.words.len() * 8).enumerate() {
+            set.words[at / 8] |= u64::from(*byte) << (8 * (at % 8));
+        }
+        set.clip();
+        set
+    }
+
+    /// For the wire. Chunk `i` is bit `i % 8` of byte `i / 8`, counted from the lowest; the last byte is filled up with
+    /// zeros.
+    #[must_use]
+    pub fn to_bitmap(&self) -> Vec<u8> {
+        let bytes = self.words.iter().flat_map(|word| word.to_le_bytes());
+        bytes.take(self.chunks.div_ceil(8) as usize).collect()
+    }
+
+    /// The same set for a file of so many chunks.
+    #[must_use]
+    pub(crate) fn resized(mut self, chunks: u32) -> Self {
+        self.chunks = chunks.min(FILE_CHUNKS_MAX);
+        self.words.resize(self.chunks.div_ceil(WORD) as usize, 0);
+        self.clip();
+        self
     }
 
     /// How many chunks the file has.
@@ -57,6 +86,7 @@ impl ChunkSet {
         let (word, bit) = place(chunk);
         let new = self.words[word] & bit == 0;
         self.words[word] |= bit;
+        self.len += u32::from(new);
         new
     }
 
@@ -66,6 +96,7 @@ impl ChunkSet {
         if was_in {
             let (word, bit) = place(chunk);
             self.words[word] &= !bit;
+            self.len -= 1;
         }
         was_in
     }
@@ -80,26 +111,27 @@ impl ChunkSet {
     /// How many are in.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
+        self.len
     }
 
     /// Whether none is in.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|word| *word == 0)
+        self.len == 0
     }
 
     /// Whether all are in; so it is with an empty file.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.len() == self.chunks
+        self.len == self.chunks
     }
 
     /// Those that are not in.
     #[must_use]
     pub fn missing(&self) -> Self {
-        let mut set = Self { chunks: self.chunks, words: self.words.iter().map(|word| !word).collect() };
-        set.mask();
+        let words = self.words.iter().map(|word| !word).collect();
+        let mut set = Self { chunks: self.chunks, len: 0, words };
+        set.clip();
         set
     }
 
@@ -127,11 +159,10 @@ impl ChunkSet {
         self
     }
 
-    /// Those in both.
+    /// Whether one is in that the other has not.
     #[must_use]
-    pub fn intersection(mut self, other: &Self) -> Self {
-        self.combine(other, |mine, its| mine & its);
-        self
+    pub fn has_beyond(&self, other: &Self) -> bool {
+        self.words.iter().zip(&other.words).any(|(mine, its)| mine & !its != 0)
     }
 
     /// Those that are in, in order.
@@ -139,21 +170,7 @@ impl ChunkSet {
         self.words.iter().zip(0..).flat_map(|(word, at)| bits(*word).map(move |bit| at * WORD + bit))
     }
 
-    /// The one with so many others before it, for a choice by a random number below [`len`](Self::len).
-    #[must_use]
-    pub fn nth(&self, mut before: u32) -> Option<u32> {
-        for (word, at) in self.words.iter().zip(0..) {
-            let ones = word.count_ones();
-            if before < ones {
-                return bits(*word).nth(before as usize).map(|bit| at * WORD + bit);
-            }
-            before -= ones;
-        }
-        None
-    }
-
-    /// For the wire: one byte for nothing or everything, otherwise a list or a bitmap, whichever is shorter, of
-    /// [`ENCODED_BYTES_MAX`] at most.
+    /// For the journal: one byte for nothing or everything, otherwise a list or a bitmap, whichever is shorter.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let len = self.len();
@@ -163,13 +180,11 @@ impl ChunkSet {
         if len == self.chunks {
             return vec![ALL];
         }
-        let bytes = self.chunks.div_ceil(8) as usize;
-        if (2 * len as usize) < bytes {
+        if 2 * len < self.chunks.div_ceil(8) {
             let numbers = self.iter().flat_map(|chunk| (chunk as u16).to_le_bytes());
             return std::iter::once(LIST).chain(numbers).collect();
         }
-        let bitmap = self.words.iter().flat_map(|word| word.to_le_bytes()).take(bytes);
-        std::iter::once(BITS).chain(bitmap).collect()
+        std::iter::once(BITS).chain(self.to_bitmap()).collect()
     }
 
     /// Reads what [`encode`](Self::encode) wrote for a file of so many chunks.
@@ -188,16 +203,9 @@ impl ChunkSet {
     }
 
     fn decode_bitmap(chunks: u32, content: &[u8]) -> Result<Self, NotASet> {
-        let mut set = Self::none(chunks);
-        if content.len() != set.chunks.div_ceil(8) as usize {
-            return Err(NotASet);
-        }
-        for (at, byte) in content.iter().enumerate() {
-            set.words[at / 8] |= u64::from(*byte) << (8 * (at % 8));
-        }
-        let words = set.words.clone();
-        set.mask();
-        if set.words == words { Ok(set) } else { Err(NotASet) }
+        let set = Self::from_bitmap(chunks, content);
+        // Nothing was left out.
+        if set.to_bitmap() == content { Ok(set) } else { Err(NotASet) }
     }
 
     fn decode_list(chunks: u32, content: &[u8]) -> Result<Self, NotASet> {
@@ -220,17 +228,30 @@ impl ChunkSet {
         for (mine, its) in self.words.iter_mut().zip(&other.words) {
             *mine = operation(*mine, *its);
         }
-        self.mask();
+        self.clip();
     }
 
-    /// Clears the bits of the last word that stand for no chunk.
-    fn mask(&mut self) {
+    /// Sixty-four chunks each, the first in the lowest bit.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Clears the bits of the last word that stand for no chunk, and counts anew.
+    fn clip(&mut self) {
         let used = self.chunks % WORD;
         if let Some(last) = self.words.last_mut()
             && used > 0
         {
             *last &= (1 << used) - 1;
         }
+        self.len = self.words.iter().map(|word| word.count_ones()).sum();
+    }
+}
+
+impl std::fmt::Debug for ChunkSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} chunks: ", self.len, self.chunks)?;
+        f.debug_list().entries(self.iter().take(64)).finish()
     }
 }
 
@@ -270,7 +291,7 @@ mod tests {
         assert_eq!(encoded(16_384, &[1, 16_383]), [LIST, 1, 0, 0xff, 0x3f]);
         assert_eq!(encoded(10, &[0, 9]), [BITS, 1, 2]);
         let odd = set(16_384, &(0..8192).map(|n| 2 * n + 1).collect());
-        assert_eq!(odd.encode().len(), ENCODED_BYTES_MAX);
+        assert_eq!(odd.encode().len(), 1 + 2048);
         assert_eq!(ChunkSet::decode(0, &[ALL]).unwrap(), ChunkSet::none(0));
     }
 
@@ -298,6 +319,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bitmap_that_claims_too_much_is_clipped() {
+        for chunks in [0, 1, 7, 8, 63, 64, 65, 1000, FILE_CHUNKS_MAX] {
+            assert_eq!(ChunkSet::from_bitmap(chunks, &[0xff; 4096]), ChunkSet::all(chunks));
+            assert_eq!(ChunkSet::from_bitmap(chunks, &[]), ChunkSet::none(chunks));
+        }
+        assert_eq!(ChunkSet::from_bitmap(100, &[0xff]).len(), 8);
+    }
+
+    #[test]
     fn there_is_no_chunk_beyond_the_last() {
         let mut set = ChunkSet::all(65);
         assert_eq!((set.len(), set.is_full(), set.contains(64), set.contains(65)), (65, true, true, false));
@@ -305,12 +335,12 @@ mod tests {
         assert!(set.missing().is_empty());
         assert!(set.remove(64) && !set.remove(64));
         assert_eq!(set.missing().iter().collect::<Vec<_>>(), [64]);
-        assert_eq!(ChunkSet::none(u32::MAX).chunks(), CHUNKS_MAX);
+        assert_eq!(ChunkSet::none(u32::MAX).chunks(), FILE_CHUNKS_MAX);
         assert!(ChunkSet::none(0).is_full() && ChunkSet::none(0).is_empty());
     }
 
     fn two_sets() -> impl Strategy<Value = (u32, BTreeSet<u32>, BTreeSet<u32>)> {
-        prop_oneof![1..200u32, Just(64), Just(128), Just(CHUNKS_MAX)].prop_flat_map(|chunks| {
+        prop_oneof![1..200u32, Just(64), Just(128), Just(FILE_CHUNKS_MAX)].prop_flat_map(|chunks| {
             let members = || proptest::collection::btree_set(0..chunks, 0..chunks.min(300) as usize);
             (Just(chunks), members(), members())
         })
@@ -327,16 +357,20 @@ mod tests {
                     && set.iter().is_sorted()
                     && set.len() as usize == members.len()
                     && (0..chunks).all(|chunk| set.contains(chunk) == members.contains(&chunk))
-                    && (0..300).map_while(|n| set.nth(n)).eq(set.iter().take(300))
-                    && set.nth(set.len()).is_none()
             };
             prop_assert!(is(&one, a.clone()));
             prop_assert!(is(&one.missing(), (0..chunks).filter(|chunk| !a.contains(chunk)).collect()));
             prop_assert!(is(&one.clone().union(&two), a.union(&b).copied().collect()));
             prop_assert!(is(&one.clone().difference(&two), a.difference(&b).copied().collect()));
-            prop_assert!(is(&one.clone().intersection(&two), a.intersection(&b).copied().collect()));
+            prop_assert_eq!(one.has_beyond(&two), !a.is_subset(&b));
+            prop_assert_eq!(ChunkSet::from_bitmap(chunks, &one.to_bitmap()), one.clone());
+            for other in [1, chunks - 1, chunks, chunks + 1, 2 * chunks + 64] {
+                let inside = a.iter().copied().filter(|chunk| *chunk < other).collect();
+                let resized = one.clone().resized(other);
+                prop_assert_eq!((resized.chunks(), &resized), (other.min(FILE_CHUNKS_MAX), &set(other, &inside)));
+            }
             let encoded = one.encode();
-            prop_assert!(encoded.len() <= ENCODED_BYTES_MAX.min(1 + chunks.div_ceil(8) as usize));
+            prop_assert!(encoded.len() <= 1 + chunks.div_ceil(8) as usize);
             prop_assert_eq!(ChunkSet::decode(chunks, &encoded), Ok(one));
         }
 

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use hobnob_protocol::text::visible_line;
 
-/// Bytes of a name, as file systems allow them.
-pub const NAME_BYTES_MAX: usize = 255;
+use hobnob_protocol::limits::FILE_NAME_BYTES_MAX;
 /// Folders within each other, the file's own name included.
 pub const DEPTH_MAX: usize = 16;
 /// Bytes of a path below the folder that it is for.
@@ -35,7 +34,7 @@ pub enum PathError {
     TooMany,
 }
 
-/// A name for a file in some folder here: one component of a path, at most [`NAME_BYTES_MAX`] bytes.
+/// A name for a file in some folder here: one component of a path, at most [`FILE_NAME_BYTES_MAX`] bytes.
 ///
 /// Separators of paths become `_`, and so does a dot or a hyphen at the beginning, which would hide the file or look
 /// like an option. Whatever steers a terminal or deceives a reader is made visible as in messages. White space at
@@ -57,13 +56,13 @@ pub fn safe(name: &str) -> String {
 }
 
 /// The `number`th name to try where others are taken: `name.ext`, `name (1).ext`, `name (2).ext`, and so on, each
-/// followed by `suffix`. The stem is shortened so that all fits in [`NAME_BYTES_MAX`]. The name must be [`safe`], and
+/// followed by `suffix`. The stem is shortened so that all fits in [`FILE_NAME_BYTES_MAX`]. The name must be [`safe`], and
 /// the suffix short.
 #[must_use]
 pub fn numbered(name: &str, number: u32, suffix: &str) -> String {
     let (stem, extension) = split(name);
     let counter = if number > 0 { format!(" ({number})") } else { String::new() };
-    let room = NAME_BYTES_MAX.saturating_sub(counter.len() + extension.len() + suffix.len());
+    let room = FILE_NAME_BYTES_MAX.saturating_sub(counter.len() + extension.len() + suffix.len());
     let cut = &stem[..stem.floor_char_boundary(room)];
     let cut = if cut.len() < stem.len() {
         cut.trim_end_matches(|c: char| c.is_whitespace() || c == '.')
@@ -261,7 +260,7 @@ mod tests {
             && !name.ends_with(['.', ' '])
             && !name.contains(['/', '\\'])
             && !name.chars().any(char::is_control)
-            && name.len() <= NAME_BYTES_MAX
+            && name.len() <= FILE_NAME_BYTES_MAX
             && visible_line(name) == name
     }
 

@@ -38,7 +38,7 @@ pub enum SourceError {
     /// It is larger than anything can be here.
     #[error("the file is too large")]
     TooLarge,
-    /// It is not what was hashed any more, though as long.
+    /// It is not what was hashed any more, though not shorter, or another is in its place.
     #[error("the file was changed")]
     Changed,
     /// It became shorter.
@@ -259,7 +259,9 @@ impl Source {
     pub fn check(&self) -> Result<(), SourceError> {
         let metadata = self.file.metadata()?;
         if metadata.nlink() == 0 {
-            return Err(SourceError::Gone);
+            // Many programs save a file by putting another in its place.
+            let replaced = self.path.symlink_metadata().is_ok();
+            return Err(if replaced { SourceError::Changed } else { SourceError::Gone });
         }
         match Stamp::of(&metadata) {
             now if now == self.stamp => Ok(()),
@@ -355,7 +357,7 @@ mod tests {
         let beside = folder.path().join("new");
         std::fs::write(&beside, content(5000)).unwrap();
         std::fs::rename(&beside, &path).unwrap();
-        assert!(matches!(read(&source), Err(SourceError::Gone)));
+        assert!(matches!(read(&source), Err(SourceError::Changed)));
     }
 
     #[test]

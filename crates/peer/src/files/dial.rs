@@ -7,7 +7,6 @@ use hobnob_protocol::v1;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 
 use super::Common;
 use super::door::Conn;
@@ -76,11 +75,11 @@ async fn over_tcp(common: &Arc<Common>, route: &Route) -> Option<Conn> {
     let config = Arc::new(common.tls.client(route.key).ok()?);
     let mut attempts = JoinSet::new();
     for address in route.tcp.clone() {
-        let connector = TlsConnector::from(Arc::clone(&config));
+        let config = Arc::clone(&config);
         attempts.spawn(async move {
             let socket = TcpStream::connect(address).await.ok()?;
             socket.set_nodelay(true).ok()?;
-            let stream = connector.connect(tls::server_name(), socket).await.ok()?;
+            let stream = tls::connect(config, socket).await.ok()?;
             Some(Box::new(stream) as Conn)
         });
     }

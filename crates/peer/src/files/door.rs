@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::event::Content;
 use super::limits::{PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX};
@@ -143,15 +142,13 @@ fn discount<K: Ord>(counts: &mut BTreeMap<K, usize>, of: K) {
 
 /// Takes in who comes over TCP. Never ends by itself.
 pub(super) async fn listen(listener: TcpListener, common: Arc<Common>, notes: mpsc::Sender<Note>) {
-    let acceptor = TlsAcceptor::from(Arc::clone(&common.tls_server));
     let mut shakes = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, address)) => {
                     let Some(place) = common.door.enter(Some(address.ip().to_canonical())) else { continue };
-                    let (acceptor, common, notes) = (acceptor.clone(), Arc::clone(&common), notes.clone());
-                    shakes.spawn(shake_hands(socket, acceptor, place, common, notes));
+                    shakes.spawn(shake_hands(socket, place, Arc::clone(&common), notes.clone()));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "nobody can come in");
@@ -163,18 +160,13 @@ pub(super) async fn listen(listener: TcpListener, common: Arc<Common>, notes: mp
     }
 }
 
-async fn shake_hands(
-    socket: TcpStream,
-    acceptor: TlsAcceptor,
-    mut place: Place,
-    common: Arc<Common>,
-    notes: mpsc::Sender<Note>,
-) {
+async fn shake_hands(socket: TcpStream, mut place: Place, common: Arc<Common>, notes: mpsc::Sender<Note>) {
     // Small frames shall not wait for large ones.
     if socket.set_nodelay(true).is_err() {
         return;
     }
-    let Ok(Ok(stream)) = timeout(SHAKE_MAX, acceptor.accept(socket)).await else { return };
+    let shake = tls::accept(Arc::clone(&common.tls_server), socket);
+    let Ok(Ok(stream)) = timeout(SHAKE_MAX, shake).await else { return };
     let Some(key) = tls::peer_key(stream.get_ref().1.peer_certificates()) else { return };
     if place.proven(key) {
         welcome(Box::new(stream), key, place, &common, notes).await;

@@ -17,7 +17,7 @@ use super::note::StreamId;
 use super::proof::Proof;
 use super::shelf::File;
 use crate::file::{Partial, Shape};
-use crate::swarm::{Chunks, Effect, Event, Peer, Setup, Swarm};
+use crate::swarm::{ChunkSet, Effect, Event, Peer, Setup, Swarm};
 use crate::transfer::fetch::Ask;
 
 /// For whom it is.
@@ -29,6 +29,16 @@ pub(super) enum Purpose {
     Listing,
     /// It is this file of a folder.
     OfFolder(Content, usize),
+}
+
+impl Purpose {
+    /// The folder that it is a file of.
+    pub(super) fn folder(&self) -> Option<Content> {
+        match self {
+            Self::OfFolder(folder, _) => Some(*folder),
+            Self::Itself | Self::Listing => None,
+        }
+    }
 }
 
 /// How far it is.
@@ -92,7 +102,7 @@ pub(super) struct Link {
     pub(super) task: AbortHandle,
     pub(super) relayed: bool,
     /// What it has, once it has opened.
-    pub(super) map: Option<Chunks>,
+    pub(super) map: Option<ChunkSet>,
     /// Bytes that came of chunks that are not whole.
     pub(super) bytes: BTreeMap<u32, u64>,
     /// What is to be told when there is place.
@@ -215,7 +225,7 @@ impl Download {
 
     /// It was opened: what there is of it.
     pub(super) fn go(&mut self, partial: Arc<Partial>, seed: u64) {
-        let have = chunks_of(self.shape.chunks(), partial.verified().iter());
+        let have = partial.verified();
         self.partial = Some(partial);
         self.proven = !self.needs_proof();
         self.phase = Phase::Going;
@@ -225,7 +235,7 @@ impl Download {
     }
 
     /// What is here; `None`: it is not known yet.
-    pub(super) fn have(&self) -> Option<Chunks> {
+    pub(super) fn have(&self) -> Option<ChunkSet> {
         self.swarm.as_ref().map(|swarm| swarm.have().clone())
     }
 
@@ -284,7 +294,7 @@ impl Download {
     pub(super) fn done(&self) -> u64 {
         let Some(swarm) = &self.swarm else { return 0 };
         let have = swarm.have();
-        let all = u64::from(have.count()) * self.shape.chunk_bytes();
+        let all = u64::from(have.len()) * self.shape.chunk_bytes();
         let last = self.shape.last().filter(|last| have.contains(*last));
         let short = last
             .and_then(|last| self.shape.range(last))
@@ -296,13 +306,14 @@ impl Download {
         let (done, size) = (self.done(), self.shape.size());
         let (direct, relayed) = self.swarm.as_ref().map_or((0, 0), Swarm::links);
         let (name, id, rate) = (self.name.clone(), self.content.id, self.meter.rate);
-        Progress { name, id, done, size, rate, direct, relayed, left: left(size - done, rate) }
+        let stalled = self.stalled && self.phase == Phase::Going;
+        Progress { name, id, done, size, rate, direct, relayed, left: left(size - done, rate), stalled }
     }
 }
 
 /// These of a file that has so many.
-pub(super) fn chunks_of(total: u32, chunks: impl IntoIterator<Item = u32>) -> Chunks {
-    let mut set = Chunks::new(total);
+pub(super) fn chunks_of(total: u32, chunks: impl IntoIterator<Item = u32>) -> ChunkSet {
+    let mut set = ChunkSet::none(total);
     for chunk in chunks {
         set.insert(chunk);
     }

@@ -33,7 +33,7 @@ impl Content {
 }
 
 /// What is to be downloaded, as the server knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Which file.
     pub content: Content,
@@ -103,6 +103,8 @@ pub struct Progress {
     pub relayed: usize,
     /// At this rate; `None`: nothing comes.
     pub left: Option<Duration>,
+    /// Nobody has what is missing, for now.
+    pub stalled: bool,
 }
 
 /// What is offered here.
@@ -188,6 +190,8 @@ pub enum Event {
     Downloaded {
         /// The name that it has.
         name: String,
+        /// Its content.
+        id: ContentId,
         /// Where it is.
         path: PathBuf,
         /// In bytes.
@@ -201,6 +205,8 @@ pub enum Event {
     AlreadyThere {
         /// What was to be downloaded.
         name: String,
+        /// Its content.
+        id: ContentId,
         /// Where it is.
         path: PathBuf,
     },
@@ -213,6 +219,8 @@ pub enum Event {
     DownloadFailed {
         /// Its name.
         name: String,
+        /// Its content.
+        id: ContentId,
         /// In words for a person.
         why: String,
         /// What came is kept, and the same command goes on from there.
@@ -222,6 +230,8 @@ pub enum Event {
     Cancelled {
         /// Its name.
         name: String,
+        /// Its content.
+        id: ContentId,
     },
     /// Nobody has what is missing, for now.
     Stalled {

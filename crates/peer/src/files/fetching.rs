@@ -27,8 +27,10 @@ impl Manager {
         if self.downloads.contains_key(&content) || self.folders.contains_key(&content) {
             return self.out(Event::AlreadyComing { name });
         }
-        let fails =
-            |why: &str| Event::DownloadFailed { name: name.clone(), why: why.to_owned(), resumable: false };
+        let fails = |why: &str| {
+            let (name, why) = (name.clone(), why.to_owned());
+            Event::DownloadFailed { name, id: content.id, why, resumable: false }
+        };
         let Ok(shape) = Shape::of(content.size) else { return self.out(fails("the file is too large")) };
         if folder.is_some() && content.size > LISTING_BYTES_MAX {
             return self.out(fails("the folder's list is too large"));
@@ -68,11 +70,13 @@ impl Manager {
             Ok(Found::Part(Opened::Going(partial))) => {
                 download.go(Arc::clone(&partial), RandomState::new().build_hasher().finish());
                 let (name, folder) = (download.name.clone(), download.folder);
+                let within = download.purpose.folder();
                 if self.common.holds {
                     // What was offered under this content is not there any more.
                     self.withdraw(content);
                     let mut offer = Offer::new(name, Arc::new(Shelf::of_partial(partial)), false);
                     offer.folder = folder;
+                    (offer.itself, offer.within) = (within.is_none(), within.into_iter().collect());
                     self.offers.insert(content, offer);
                     self.see_whether_offering();
                 }
@@ -91,9 +95,9 @@ impl Manager {
     fn is_there(&mut self, content: Content, path: PathBuf, file: Option<File>) {
         let Some(download) = self.downloads.remove(&content) else { return };
         match download.purpose {
-            Purpose::Itself => self.out(Event::AlreadyThere { name: download.name, path }),
+            Purpose::Itself => self.out(already_there(download, path)),
             // A folder that is offered from here is there.
-            Purpose::Listing if file.is_none() => self.out(Event::AlreadyThere { name: download.name, path }),
+            Purpose::Listing if file.is_none() => self.out(already_there(download, path)),
             Purpose::Listing => self.listing_is_here(download, path),
             Purpose::OfFolder(folder, index) => self.file_is_here(folder, index, path, file, 0),
         }
@@ -177,6 +181,7 @@ impl Manager {
                 let (size, peers) = (content.size, download.givers.len());
                 self.out(Event::Downloaded {
                     name: shown,
+                    id: content.id,
                     path,
                     size,
                     peers,
@@ -203,7 +208,7 @@ impl Manager {
         }
         let name = download.name.clone();
         self.stop(content);
-        self.out(Event::DownloadFailed { name, why: why.to_owned(), resumable });
+        self.out(Event::DownloadFailed { name, id: content.id, why: why.to_owned(), resumable });
     }
 
     /// Ends a download; what came is kept.
@@ -257,6 +262,10 @@ impl Manager {
             }
         }
     }
+}
+
+fn already_there(download: Download, path: PathBuf) -> Event {
+    Event::AlreadyThere { name: download.name, id: download.content.id, path }
 }
 
 /// Makes durable what came. Blocks.

@@ -185,7 +185,7 @@ impl Manager {
         if self.common.holds {
             self.offer_folder(content, folder);
         }
-        self.out(Event::Downloaded { name, path, size, peers, time });
+        self.out(Event::Downloaded { name, id: content.id, path, size, peers, time });
     }
 
     /// What was downloaded as a folder is offered as one.
@@ -216,7 +216,7 @@ impl Manager {
     /// It cannot go on.
     pub(super) fn fail_folder(&mut self, content: Content, why: &str, resumable: bool) {
         if let Some(name) = self.stop_folder(content) {
-            self.out(Event::DownloadFailed { name, why: why.to_owned(), resumable });
+            self.out(Event::DownloadFailed { name, id: content.id, why: why.to_owned(), resumable });
         }
     }
 
@@ -245,10 +245,16 @@ impl Manager {
             direct: 0,
             relayed: 0,
             left: None,
+            stalled: !folder.running.is_empty(),
         };
         for index in &folder.running {
-            let Some(download) = self.downloads.get(&folder.files[*index].1) else { continue };
+            let Some(download) = self.downloads.get(&folder.files[*index].1) else {
+                // It is being copied.
+                sum.stalled = false;
+                continue;
+            };
             let one = download.progress();
+            sum.stalled &= one.stalled;
             sum.done = sum.done.saturating_add(one.done);
             sum.rate = sum.rate.saturating_add(one.rate);
             sum.direct = sum.direct.max(one.direct);

@@ -14,6 +14,8 @@ use super::shelf::File;
 use crate::file::source::{SourceError, Stamp, Unhashed};
 use crate::file::{ContentId, Manifest, Shape};
 
+/// Where these files are, in a device's folder.
+pub(super) const FOLDER: &str = "shares";
 /// How the names of these files end.
 const SUFFIX: &str = ".share";
 
@@ -97,6 +99,13 @@ pub(super) fn load(folder: &Path) -> (Vec<Read>, Vec<(String, ContentId, Ended)>
         }
     }
     (kept, ended)
+}
+
+/// Whether something was shared in an earlier session of the device with this folder, and may be there still.
+#[must_use]
+pub fn kept_any(data: &Path) -> bool {
+    let entries = data.join(FOLDER).read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.as_os_str().as_bytes().ends_with(SUFFIX.as_bytes()))
 }
 
 fn forget(path: &Path) {

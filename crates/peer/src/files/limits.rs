@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use hobnob_protocol::limits::FILES_HELD_MAX;
+/// Sources that are taken of one answer of the server.
+pub(super) use hobnob_protocol::limits::SOURCES_MAX;
+
 /// Streams of takers, and handshakes with them, at once; of these, with one key.
 pub(super) const TAKERS_MAX: usize = 64;
 pub(super) const TAKERS_OF_KEY_MAX: usize = 4;
@@ -48,8 +52,6 @@ pub(super) const PROGRESS: Duration = Duration::from_millis(500);
 
 /// Devices that one download knows, those that it will not hear of again included.
 pub(super) const DEVICES_MAX: usize = 8_192;
-/// Sources that are taken of one answer of the server.
-pub(super) const SOURCES_MAX: usize = 64;
 
 /// Downloads at once, each file of a folder counted; what is more waits.
 pub(super) const DOWNLOADS_MAX: usize = 256;
@@ -58,7 +60,7 @@ pub(super) const OF_FOLDER_MAX: usize = 3;
 /// Files that are hashed at once.
 pub(super) const HASHES_MAX: usize = 2;
 /// Files that are offered: the server takes no more.
-pub(super) const OFFERS_MAX: usize = 2_048;
+pub(super) const OFFERS_MAX: usize = FILES_HELD_MAX;
 /// Requests to the server that stand at once, but the short ones that nobody waits for.
 pub(super) const HOLDS_MAX: usize = 16;
 

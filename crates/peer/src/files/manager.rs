@@ -155,6 +155,9 @@ impl Manager {
                 Err(error) => tracing::warn!(%error, "nobody can call over TCP"),
             }
         }
+        if !self.common.comes_back {
+            return;
+        }
         let folder = self.common.shares();
         self.work(move || {
             let (kept, ended) = kept::load(&folder);
@@ -300,6 +303,7 @@ impl Manager {
             Some(offer) => {
                 offer.itself = false;
                 self.forget(content);
+                self.hold(content);
             }
             None => self.withdraw(content),
         }
@@ -314,7 +318,7 @@ impl Manager {
                 if self.stop_folder(content).is_none() {
                     self.stop(content);
                 }
-                self.out(Event::Cancelled { name });
+                self.out(Event::Cancelled { name, id: content.id });
             }
             Err(event) => self.out(*event),
         }

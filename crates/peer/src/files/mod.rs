@@ -44,6 +44,7 @@ use limits::{COMMANDS, EVENTS};
 use manager::{Command, Manager};
 
 pub use event::{Content, Ended, Entry, Event, Progress, Reply, Request, RequestId, Shared};
+pub use kept::kept_any;
 pub use tcp::addresses as tcp_addresses;
 
 /// What files are begun with.
@@ -61,6 +62,8 @@ pub struct Setup {
     pub relay_only: bool,
     /// What is here is offered to others. A session that is not online offers nothing.
     pub holds: bool,
+    /// What was shared before is shared again, and what is shared now will be the next time.
+    pub comes_back: bool,
     /// Where others may call over TCP; `None`: everywhere.
     pub listen: Option<IpAddr>,
     /// Users that are blocked.
@@ -244,6 +247,7 @@ struct Common {
     downloads: PathBuf,
     relay_only: bool,
     holds: bool,
+    comes_back: bool,
     listen: Option<IpAddr>,
     door: Arc<Door>,
     port: RwLock<Option<FilesPort>>,
@@ -255,9 +259,21 @@ impl Common {
         let key = pair.public_key().as_ref().try_into().map_err(|_| FilesError::Key)?;
         let tls = TlsKey::new(&setup.seed).map_err(|_| FilesError::Key)?;
         let tls_server = Arc::new(tls.server().map_err(|_| FilesError::Key)?);
-        let Setup { ticket_key, data, downloads, relay_only, holds, listen, .. } = setup;
-        let (door, port) = (Arc::default(), RwLock::default());
-        Ok(Self { key, tls, tls_server, ticket_key, data, downloads, relay_only, holds, listen, door, port })
+        let Setup { ticket_key, data, downloads, relay_only, holds, comes_back, listen, .. } = setup;
+        Ok(Self {
+            key,
+            tls,
+            tls_server,
+            ticket_key,
+            data,
+            downloads,
+            relay_only,
+            holds,
+            comes_back,
+            listen,
+            door: Arc::default(),
+            port: RwLock::default(),
+        })
     }
 
     fn journals(&self) -> PathBuf {
@@ -265,7 +281,7 @@ impl Common {
     }
 
     fn shares(&self) -> PathBuf {
-        self.data.join("shares")
+        self.data.join(kept::FOLDER)
     }
 
     fn listings(&self) -> PathBuf {

@@ -205,7 +205,7 @@ impl Manager {
         let stream = StreamId(self.last_stream);
         let (orders, orders_out) = mpsc::channel(ORDERS);
         let complete = have.is_full();
-        let chunks = if complete { Default::default() } else { have.to_bytes().into() };
+        let chunks = if complete { Default::default() } else { have.to_bitmap().into() };
         let opened = FileOpened { complete, chunks };
         let (shelf, notes) = (Arc::clone(&offer.shelf), self.notes.clone());
         let teller = Teller { stream, content, notes: notes.clone() };

@@ -185,7 +185,7 @@ impl Manager {
     }
 
     pub(super) fn keep(&mut self, content: Content, read: Read) {
-        if !self.common.holds {
+        if !self.common.holds || !self.common.comes_back {
             return;
         }
         let folder = self.common.shares();

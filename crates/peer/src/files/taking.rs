@@ -16,7 +16,7 @@ use super::limits::{ORDERS, SOURCES_MAX};
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
 use crate::network::FileStream;
-use crate::swarm::{Chunks, Effect, Event as SwarmEvent, Found, Peer, Refusal};
+use crate::swarm::{ChunkSet, Effect, Event as SwarmEvent, Found, Peer, Refusal};
 use crate::transfer::Outcome;
 use crate::transfer::fetch::{self, Ask, Got, Over};
 
@@ -92,9 +92,9 @@ impl Manager {
             let Some(peer) = download.device(&source.user, route) else { continue };
             let chunks = download.shape.chunks();
             let map = if source.complete {
-                Chunks::full(chunks)
+                ChunkSet::all(chunks)
             } else {
-                Chunks::from_bytes(chunks, &source.chunks)
+                ChunkSet::from_bitmap(chunks, &source.chunks)
             };
             found.push(Found { peer, map: Some(map) });
         }
@@ -204,9 +204,9 @@ impl Manager {
             Got::Opened(_) if link.map.is_some() => self.lied(content, peer),
             Got::Opened(opened) => {
                 let map = if opened.complete {
-                    Chunks::full(total)
+                    ChunkSet::all(total)
                 } else {
-                    Chunks::from_bytes(total, &opened.chunks)
+                    ChunkSet::from_bitmap(total, &opened.chunks)
                 };
                 link.map = Some(map);
                 self.opened(content, peer);

@@ -8,7 +8,7 @@ use super::download::chunks_of;
 use super::event::{Content, Event, Reply, Request, RequestId};
 use super::limits::HOLDS_MAX;
 use super::manager::Manager;
-use crate::swarm::{Chunks, Report};
+use crate::swarm::{ChunkSet, Report};
 
 /// What the server knows of an offer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,8 +84,9 @@ impl Manager {
                 content: Some(content.to_wire()),
                 name: offer.name.clone(),
                 complete,
-                chunks: if complete { Default::default() } else { have.to_bytes().into() },
+                chunks: if complete { Default::default() } else { have.to_bitmap().into() },
                 folder: offer.folder,
+                inner: !offer.itself,
             };
             self.telling.holds += 1;
             let id = self.request(Request::Hold(hold));
@@ -94,11 +95,11 @@ impl Manager {
     }
 
     /// What is here of an offer; `None`: nothing yet.
-    pub(super) fn have(&self, content: Content) -> Option<Chunks> {
+    pub(super) fn have(&self, content: Content) -> Option<ChunkSet> {
         let offer = self.offers.get(&content)?;
         match self.downloads.get(&content) {
             Some(download) => download.have().filter(|have| !have.is_empty() || have.is_full()),
-            None => Some(Chunks::full(offer.shelf.shape().chunks())),
+            None => Some(ChunkSet::all(offer.shelf.shape().chunks())),
         }
     }
 
@@ -109,7 +110,7 @@ impl Manager {
             // When nobody passes it on, it is told with the rest in the end.
             Report::More(_) if self.nobody_listens() => {}
             Report::More(chunks) if offer.told == Told::Known && self.common.holds => {
-                let chunks = chunks_of(offer.shelf.shape().chunks(), chunks).to_bytes().into();
+                let chunks = chunks_of(offer.shelf.shape().chunks(), chunks).to_bitmap().into();
                 self.request(Request::HoldMore(v1::HoldMore { content: Some(content.to_wire()), chunks }));
             }
             Report::First(_) | Report::More(_) | Report::Complete => self.hold(content),

@@ -1,8 +1,9 @@
-//! The server's word that somebody may fetch a file: a `Ticket` and the server's signature (Ed25519) of its bytes.
+//! The server's word that somebody may fetch a file: a `Ticket`, and the server's signature (Ed25519) of
+//! [`TICKET_DOMAIN`] and its bytes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hobnob_protocol::v1;
+use hobnob_protocol::{TICKET_DOMAIN, v1};
 use prost::Message;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
@@ -43,7 +44,7 @@ pub(super) fn check(
         return Err(Worthless::Nonsense);
     }
     UnparsedPublicKey::new(&ED25519, server)
-        .verify(&open.ticket, &open.signature)
+        .verify(&[TICKET_DOMAIN, &open.ticket].concat(), &open.signature)
         .map_err(|_| Worthless::Forged)?;
     let ticket = v1::Ticket::decode(open.ticket.as_ref()).map_err(|_| Worthless::Nonsense)?;
     if ticket.key.as_ref() != key {
@@ -84,7 +85,8 @@ mod tests {
         };
         change(&mut ticket);
         let ticket = ticket.encode_to_vec();
-        let signature = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap().sign(&ticket);
+        let signed = [TICKET_DOMAIN, &ticket].concat();
+        let signature = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap().sign(&signed);
         v1::FileOpen {
             id: id.into(),
             size: 5,

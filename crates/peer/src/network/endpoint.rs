@@ -24,8 +24,18 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a connection that may be on their way.
 const SEND_WINDOW: u64 = 4 * 1024 * 1024;
-/// Bytes of a file that may wait to be read.
-const BULK_WINDOW: u32 = 8 * 1024 * 1024;
+/// Bytes of a file that may wait to be read. noq keeps each frame of a stream by itself until it is read, merges none
+/// that is nearly a packet long, and ends the connection ("too many gaps in stream buffer") when one comes while it
+/// keeps [`FRAMES_MAX`], gaps or not (quinn issue 2809). So a reader that is late for a moment must not have room for
+/// more, however small the packets of the path are.
+const BULK_WINDOW: u32 = 2 * 1024 * 1024;
+/// As in noq's `assembler.rs`.
+const FRAMES_MAX: u32 = 2 * 1024;
+/// Bytes of a stream in a packet of the least size that every path carries, 1,200: less its header and tag, and the
+/// header of the frame.
+const FRAME_BYTES_MIN: u32 = 1_200 - 80;
+
+const _: () = assert!(BULK_WINDOW < FRAMES_MAX * FRAME_BYTES_MIN);
 
 /// Binds the endpoint that takes the keys that the board expects.
 pub(super) async fn bind(

@@ -41,7 +41,7 @@ impl Swarm {
             self.praise(peer);
             self.room_at(peer);
         }
-        if self.phase != Phase::Running || chunk >= self.have.total() || !self.have.insert(chunk) {
+        if self.phase != Phase::Running || chunk >= self.have.chunks() || !self.have.insert(chunk) {
             return;
         }
         let others =

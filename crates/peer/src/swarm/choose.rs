@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::limits::{END_GAME, HELP_PERIOD, IN_FLIGHT_MAX, MOVE_AFTER, SLOW_TIMES, STALL_AFTER, STUCK_AFTER};
 use super::source::{Ask, time};
-use super::{Chunks, Effect, Peer, Phase, Room, Swarm};
+use super::{ChunkSet, Effect, Peer, Phase, Room, Swarm};
 
 /// How an idle source takes part in a chunk that another was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Swarm {
             if !source.has_room(self.chunk_bytes, self.now) {
                 return;
             }
-            let first = self.have.count() + self.in_flight < self.random_first;
+            let first = self.have.len() + self.in_flight < self.random_first;
             let choose = if first { super::Rarity::any } else { super::Rarity::rarest };
             match choose(&self.rarity, &source.map, covered.as_ref(), &mut self.chance) {
                 Some(chunk) => self.request(peer, chunk),
@@ -74,12 +74,12 @@ impl Swarm {
     }
 
     /// What direct sources have: a relay carries only what nothing else does.
-    fn covered(&self) -> Chunks {
-        let mut covered = Chunks::new(self.have.total());
+    fn covered(&self) -> ChunkSet {
+        let mut covered = ChunkSet::none(self.have.chunks());
         let fit = self
             .linked()
             .filter(|(_, source)| !source.is_relayed() && source.slow == 0 && source.busy < BUSY_OFTEN);
-        fit.for_each(|(_, source)| covered.add_all(&source.map));
+        fit.for_each(|(_, source)| covered.insert_all(&source.map));
         covered
     }
 
@@ -140,11 +140,11 @@ impl Swarm {
 
     /// Everything that is missing and can be had was asked for, and it is not much.
     fn is_end_game(&self) -> bool {
-        self.have.total() - self.have.count() <= END_GAME && !self.rarity.has_open()
+        self.have.chunks() - self.have.len() <= END_GAME && !self.rarity.has_open()
     }
 
     /// A source with nothing to do takes over what waits elsewhere, or in the end game does it too.
-    fn help(&mut self, peer: Peer, covered: Option<&Chunks>) -> bool {
+    fn help(&mut self, peer: Peer, covered: Option<&ChunkSet>) -> bool {
         let now = self.now;
         let Some(source) = self.sources.get(&peer) else { return false };
         if source.helped.is_some_and(|helped| now < helped + HELP_PERIOD) {

@@ -1,9 +1,8 @@
 //! What goes in and out of [`Swarm`](super::Swarm).
 
-use super::Chunks;
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 
-/// Chunks of one file, at most.
-pub const CHUNKS_MAX: u32 = 16_384;
+use super::ChunkSet;
 
 /// Names another device within this process. The driver gives the same number to the same key, as long as the
 /// download lasts: who is dropped for a lie stays dropped.
@@ -18,18 +17,18 @@ pub struct Setup {
     /// Bytes in a chunk; the last one has what remains.
     pub chunk_bytes: u64,
     /// What is already here and verified.
-    pub have: Chunks,
+    pub have: ChunkSet,
     /// So many chunks are chosen at random, before the rarest are.
     pub random_first: u32,
 }
 
 impl Setup {
-    /// A file of which nothing is here. `None`: it has more than [`CHUNKS_MAX`], or chunks of no bytes.
+    /// A file of which nothing is here. `None`: it has more than [`FILE_CHUNKS_MAX`], or chunks of no bytes.
     #[must_use]
     pub fn new(size: u64, chunk_bytes: u64) -> Option<Self> {
         let chunks = size.checked_add(chunk_bytes.checked_sub(1)?)? / chunk_bytes;
-        let chunks = u32::try_from(chunks).ok().filter(|chunks| *chunks <= CHUNKS_MAX)?;
-        let have = Chunks::new(chunks);
+        let chunks = u32::try_from(chunks).ok().filter(|chunks| *chunks <= FILE_CHUNKS_MAX)?;
+        let have = ChunkSet::none(chunks);
         Some(Self { size, chunk_bytes, have, random_first: super::limits::RANDOM_FIRST })
     }
 }
@@ -40,7 +39,7 @@ pub struct Found {
     /// Which.
     pub peer: Peer,
     /// What it has, if that is known.
-    pub map: Option<Chunks>,
+    pub map: Option<ChunkSet>,
 }
 
 /// What happens.

@@ -27,7 +27,7 @@ impl Swarm {
             return;
         }
         if let Some(map) = found.map {
-            let map = map.clipped(self.have.total());
+            let map = map.resized(self.have.chunks());
             self.learn(found.peer, map.iter());
         }
         if new {
@@ -43,7 +43,7 @@ impl Swarm {
         if self.sources.len() >= KNOWN_MAX && !self.sources.contains_key(&peer) && !self.forget_one() {
             return false;
         }
-        self.sources.entry(peer).or_insert_with(|| Source::new(self.have.total(), self.now));
+        self.sources.entry(peer).or_insert_with(|| Source::new(self.have.chunks(), self.now));
         true
     }
 

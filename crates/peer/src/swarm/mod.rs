@@ -19,7 +19,6 @@
 mod arrive;
 mod chance;
 mod choose;
-mod chunks;
 mod event;
 mod limits;
 mod links;
@@ -36,13 +35,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chance::Chance;
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 use limits::LINKS_MAX;
 use rarity::Rarity;
 use source::{Ask, Link, Source};
 use tell::Telling;
 
-pub use chunks::Chunks;
-pub use event::{CHUNKS_MAX, Effect, Event, Fault, Found, Peer, Refusal, Report, Setup};
+pub use crate::file::ChunkSet;
+pub use event::{Effect, Event, Fault, Found, Peer, Refusal, Report, Setup};
 pub use uploads::{UploadEffect, UploadEvent, Uploads};
 
 /// One download of one file on one device.
@@ -51,7 +51,7 @@ pub struct Swarm {
     size: u64,
     chunk_bytes: u64,
     random_first: u32,
-    have: Chunks,
+    have: ChunkSet,
     rarity: Rarity,
     /// Chunks that were asked for, and of whom: of two in the end game.
     flights: BTreeMap<u32, Vec<Ask>>,
@@ -103,8 +103,9 @@ impl Swarm {
     #[must_use]
     pub fn new(setup: Setup, seed: u64) -> Self {
         let chunk_bytes = setup.chunk_bytes.max(1);
-        let chunks = u32::try_from(setup.size.div_ceil(chunk_bytes)).unwrap_or(CHUNKS_MAX).min(CHUNKS_MAX);
-        let have = setup.have.clipped(chunks);
+        let chunks =
+            u32::try_from(setup.size.div_ceil(chunk_bytes)).unwrap_or(FILE_CHUNKS_MAX).min(FILE_CHUNKS_MAX);
+        let have = setup.have.resized(chunks);
         Self {
             size: setup.size,
             chunk_bytes,
@@ -191,14 +192,14 @@ impl Swarm {
 
     /// What is here.
     #[must_use]
-    pub fn have(&self) -> &Chunks {
+    pub fn have(&self) -> &ChunkSet {
         &self.have
     }
 
     /// How many linked sources have the chunk, as far as they told.
     #[must_use]
     pub fn copies(&self, chunk: u32) -> u16 {
-        if chunk < self.have.total() { self.rarity.count(chunk) } else { 0 }
+        if chunk < self.have.chunks() { self.rarity.count(chunk) } else { 0 }
     }
 
     /// Sources linked directly and over the relay.

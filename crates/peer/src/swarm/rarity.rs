@@ -1,7 +1,7 @@
 //! How many linked sources have each chunk, kept so that the rarest one that a source has is found by a few steps over
 //! words of 64 chunks.
 
-use super::Chunks;
+use super::ChunkSet;
 use super::chance::Chance;
 
 /// Chunks that more sources have than this are all alike.
@@ -11,15 +11,15 @@ const LEVELS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Rarity {
     counts: Vec<u16>,
-    open: Chunks,
-    levels: Vec<Chunks>,
+    open: ChunkSet,
+    levels: Vec<ChunkSet>,
 }
 
 impl Rarity {
     /// All chunks that are not in `have` are open.
-    pub(super) fn new(have: &Chunks) -> Self {
-        let len = have.total();
-        let none = Chunks::new(len);
+    pub(super) fn new(have: &ChunkSet) -> Self {
+        let len = have.chunks();
+        let none = ChunkSet::none(len);
         let mut rarity =
             Self { counts: vec![0; len as usize], open: none.clone(), levels: vec![none; LEVELS] };
         (0..len).filter(|chunk| !have.contains(*chunk)).for_each(|chunk| rarity.open(chunk));
@@ -73,24 +73,29 @@ impl Rarity {
     }
 
     /// One of the rarest open chunks in `map` but not in `except`, by chance.
-    pub(super) fn rarest(&self, map: &Chunks, except: Option<&Chunks>, chance: &mut Chance) -> Option<u32> {
+    pub(super) fn rarest(
+        &self,
+        map: &ChunkSet,
+        except: Option<&ChunkSet>,
+        chance: &mut Chance,
+    ) -> Option<u32> {
         let levels = self.levels.iter().filter(|level| !level.is_empty());
         levels.filter_map(|level| pick(level, map, except, chance)).next()
     }
 
     /// Any open chunk in `map` but not in `except`, by chance.
-    pub(super) fn any(&self, map: &Chunks, except: Option<&Chunks>, chance: &mut Chance) -> Option<u32> {
+    pub(super) fn any(&self, map: &ChunkSet, except: Option<&ChunkSet>, chance: &mut Chance) -> Option<u32> {
         pick(&self.open, map, except, chance)
     }
 
     /// Whether an open chunk in `map` is had by one source only.
-    pub(super) fn has_unique(&self, map: &Chunks) -> bool {
+    pub(super) fn has_unique(&self, map: &ChunkSet) -> bool {
         self.levels[1].words().iter().zip(map.words()).any(|(level, map)| level & map != 0)
     }
 }
 
 /// One of those in both sets but not in the third, all with the same probability.
-fn pick(level: &Chunks, map: &Chunks, except: Option<&Chunks>, chance: &mut Chance) -> Option<u32> {
+fn pick(level: &ChunkSet, map: &ChunkSet, except: Option<&ChunkSet>, chance: &mut Chance) -> Option<u32> {
     let common = |at: usize| {
         let except = except.map_or(0, |except| except.words()[at]);
         level.words()[at] & map.words()[at] & !except
@@ -117,10 +122,10 @@ mod tests {
     #[test]
     fn the_rarest_of_the_open_ones_is_chosen() {
         let mut chance = Chance::new(1);
-        let mut rarity = Rarity::new(&Chunks::new(100));
+        let mut rarity = Rarity::new(&ChunkSet::none(100));
         (0..100).for_each(|chunk| rarity.add(chunk));
         (0..100).filter(|chunk| *chunk != 77).for_each(|chunk| rarity.add(chunk));
-        let all = Chunks::full(100);
+        let all = ChunkSet::all(100);
         assert_eq!(rarity.rarest(&all, None, &mut chance), Some(77));
         assert!(rarity.has_unique(&all));
         rarity.close(77);
@@ -133,20 +138,20 @@ mod tests {
         assert_ne!(
             rarity.rarest(
                 &all,
-                Some(&Chunks::from_bytes(100, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 32])),
+                Some(&ChunkSet::from_bitmap(100, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 32])),
                 &mut chance
             ),
             Some(77)
         );
-        assert_eq!(rarity.rarest(&Chunks::new(100), None, &mut chance), None);
+        assert_eq!(rarity.rarest(&ChunkSet::none(100), None, &mut chance), None);
     }
 
     #[test]
     fn ties_fall_evenly() {
-        let (mut chance, rarity) = (Chance::new(7), Rarity::new(&Chunks::new(130)));
+        let (mut chance, rarity) = (Chance::new(7), Rarity::new(&ChunkSet::none(130)));
         let mut hits = [0; 130];
         for _ in 0..13_000 {
-            hits[rarity.any(&Chunks::full(130), None, &mut chance).unwrap() as usize] += 1;
+            hits[rarity.any(&ChunkSet::all(130), None, &mut chance).unwrap() as usize] += 1;
         }
         assert!(hits.iter().all(|hits| (50..200).contains(hits)), "{hits:?}");
     }

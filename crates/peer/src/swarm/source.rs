@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::limits::{DEPTH_MAX, DEPTH_MIN, PIPELINE};
-use super::{Chunks, Peer};
+use super::{ChunkSet, Peer};
 
 /// How the source can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Link {
 pub(super) struct Source {
     pub(super) link: Link,
     /// What it says it has.
-    pub(super) map: Chunks,
+    pub(super) map: ChunkSet,
     /// Chunks asked for and not here yet.
     pub(super) asked: Vec<u32>,
     pub(super) rate: Rate,
@@ -46,7 +46,7 @@ impl Source {
     pub(super) fn new(chunks: u32, now: Duration) -> Self {
         Self {
             link: Link::None { retry_at: now },
-            map: Chunks::new(chunks),
+            map: ChunkSet::none(chunks),
             asked: Vec::new(),
             rate: Rate::default(),
             heard: now,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::limits::{FEW, TELL_PEERS, TELL_PEERS_CHUNKS, TELL_PEERS_FEW, TELL_SERVER};
-use super::{Chunks, Effect, Phase, Report, Swarm};
+use super::{ChunkSet, Effect, Phase, Report, Swarm};
 
 /// What is not told yet.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Telling {
 
 impl Telling {
     /// Peers learn what is here at first with the link; the server has to be told.
-    pub(super) fn new(have: &Chunks) -> Self {
+    pub(super) fn new(have: &ChunkSet) -> Self {
         Self {
             peers: Vec::new(),
             peers_at: Duration::ZERO,

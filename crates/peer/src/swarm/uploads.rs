@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::limits::{LONG_SERVE, LONG_SERVE_TIMES, SERVES_TIMES, WAIT_MAX, WAITING_ALL_MAX, WAITING_MAX};
-use super::{Chunks, Peer};
+use super::{ChunkSet, Peer};
 
 /// What happens.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ struct Serving {
 
 #[derive(Debug)]
 struct Asker {
-    map: Chunks,
+    map: ChunkSet,
     waiting: u32,
     serving: u32,
     /// Chunks that it got, from where it began.
@@ -165,7 +165,7 @@ impl Uploads {
 
     fn asker(&mut self, peer: Peer) -> &mut Asker {
         let chunks = self.copies.len() as u32;
-        let new = || Asker { map: Chunks::new(chunks), waiting: 0, serving: 0, served: 0 };
+        let new = || Asker { map: ChunkSet::none(chunks), waiting: 0, serving: 0, served: 0 };
         self.askers.entry(peer).or_insert_with(new)
     }
 
@@ -266,7 +266,7 @@ impl Uploads {
         let key = |waiting: &Waiting| {
             let copies = self.copies[waiting.chunk as usize];
             let asker = self.askers.get(&waiting.peer);
-            let standing = asker.map(|asker| (asker.serving, asker.map.count(), asker.served));
+            let standing = asker.map(|asker| (asker.serving, asker.map.len(), asker.served));
             (copies > 0, standing, copies)
         };
         // The first of those alike: who asked first.

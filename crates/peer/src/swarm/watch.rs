@@ -28,7 +28,7 @@ impl Swarm {
         self.strike_slow();
         self.rotate();
         self.room = Room::All;
-        let missing = self.have.total() - self.have.count();
+        let missing = self.have.chunks() - self.have.len();
         self.check_at = self.now + if missing <= END_GAME { HELP_PERIOD * 2 } else { CHECK_PERIOD };
     }
 

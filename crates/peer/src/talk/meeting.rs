@@ -102,7 +102,8 @@ impl Talks {
         let Some(talk) = self.talks.get_mut(user) else { return };
         let moved = talk.contact != contact;
         talk.contact = contact;
-        if talk.wants_link() && (moved || !talk.dialling.under_way) {
+        let call = talk.wants_link() && (moved || !talk.dialling.under_way);
+        if call && talk.dialling.moved(self.now) {
             self.dial(user);
         }
     }

@@ -14,6 +14,8 @@ use super::mail::Mail;
 const DIAL_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts.
 const DIAL_PAUSE_MAX: Duration = Duration::from_secs(3);
+/// Shortest time between two attempts because the other has moved: whoever says so without end keeps nobody busy.
+const MOVED_PAUSE: Duration = Duration::from_millis(500);
 /// An interruption is told if it lasts for this long.
 const INTERRUPTION_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// Longest interruption, whatever server and relay do.
@@ -69,15 +71,28 @@ pub(super) struct Dialling {
     /// When the next one is due.
     pub(super) next: Option<Duration>,
     pause: Duration,
+    /// When an attempt because of a move may begin at once again.
+    rested: Duration,
 }
 
 impl Default for Dialling {
     fn default() -> Self {
-        Self { under_way: false, next: None, pause: DIAL_PAUSE_MIN }
+        Self { under_way: false, next: None, pause: DIAL_PAUSE_MIN, rested: Duration::ZERO }
     }
 }
 
 impl Dialling {
+    /// The other has moved; true: try there at once.
+    pub(super) fn moved(&mut self, now: Duration) -> bool {
+        let at_once = now >= self.rested;
+        if at_once {
+            self.rested = now + MOVED_PAUSE;
+        } else {
+            self.next = Some(self.next.map_or(self.rested, |next| next.min(self.rested)));
+        }
+        at_once
+    }
+
     /// An attempt came to nothing.
     pub(super) fn failed(&mut self, now: Duration) {
         self.under_way = false;

@@ -6,22 +6,24 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 use hobnob_protocol::v1::{
     FileAsk, FileAskManifest, FileCancel, FileHave, FileOpen, FileOpened, file_frame::Body, file_refused::Why,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, WriteHalf},
     sync::mpsc,
-    task::JoinSet,
 };
 
 use super::{
-    BLOCK_BYTES, Outcome, Patience, Stream, Tell, Wanting, Writing,
+    BLOCK_BYTES, BLOCKS, Outcome, Patience, Spares, Stream, Tell, Wanting, Writing,
+    lane::{Results, Steps, lane},
     wire::{self, Frames, WireError},
 };
+use crate::file::manifest::VALUE_BYTES;
 
 /// Largest manifest: 32 bytes for each of the most chunks.
-pub const MANIFEST_BYTES_MAX: u32 = 32 * 16_384;
+pub const MANIFEST_BYTES_MAX: u32 = VALUE_BYTES as u32 * FILE_CHUNKS_MAX;
 
 /// What is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +94,6 @@ impl From<WireError> for Over {
     }
 }
 
-/// Blocks that wait to be written, beside the one that is being written and the one that is being read.
-const WAITING: usize = 1;
-
 /// Runs a stream until it is over, and says so in the end. Ends when no more asks can come.
 pub async fn run<S: Stream + 'static>(
     stream: S,
@@ -106,18 +105,19 @@ pub async fn run<S: Stream + 'static>(
     let (read, write) = tokio::io::split(stream);
     let asked = Asked::default();
     let spares = Spares::default();
-    let (pieces_in, pieces) = mpsc::channel(WAITING);
+    let mut going = None;
+    let (pieces, written) = lane(BLOCKS, move |piece: Piece| piece.write(&mut going));
     let reader = Reader {
         frames: Frames::new(read),
         wanting,
         got: &got,
         asked: &asked,
         spares: &spares,
-        pieces: pieces_in,
+        pieces,
         patience: Patience::new(),
     };
     let moving = async {
-        let (reading, writing) = (reader.run(), write_pieces(pieces, &spares, &got));
+        let (reading, writing) = (reader.run(), tell_written(written, &spares, &got));
         tokio::pin!(reading, writing);
         tokio::select! {
             // What has come is written, however the stream ends.
@@ -190,29 +190,13 @@ impl Asked {
     }
 }
 
-/// Memory of blocks that were written.
-#[derive(Debug, Default)]
-struct Spares(Mutex<Vec<Vec<u8>>>);
-
-impl Spares {
-    /// Memory for a block, with whatever stands in it.
-    fn take(&self) -> Vec<u8> {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| vec![0; BLOCK_BYTES])
-    }
-
-    fn put(&self, block: Vec<u8>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
-    }
-}
-
 struct Reader<'a, R, G> {
     frames: Frames<R>,
     wanting: Arc<dyn Wanting>,
     got: &'a G,
     asked: &'a Asked,
     spares: &'a Spares,
-    pieces: mpsc::Sender<Piece>,
+    pieces: Steps<Piece, Written>,
     patience: Patience,
 }
 
@@ -264,13 +248,12 @@ impl<R: AsyncRead + Unpin, G: Tell<Got>> Reader<'_, R, G> {
         }
         let (mut writing, mut left) = (Some(writing), bytes as usize);
         while left > 0 {
-            let mut block = self.spares.take();
+            let mut block = self.spares.take(BLOCK_BYTES);
             let len = BLOCK_BYTES.min(left);
             self.frames.raw(&mut block[..len]).await?;
             left -= len;
             tell(self.got, Got::Bytes { chunk, bytes: len as u32 }).await?;
-            let piece = Piece { chunk, begins: writing.take(), block, len, ends: left == 0 };
-            self.pieces.send(piece).await.map_err(|_| Over::Lost)?;
+            self.pieces.push(Piece { chunk, begins: writing.take(), block, len, ends: left == 0 }).await;
         }
         Ok(())
     }
@@ -293,47 +276,51 @@ struct Piece {
     ends: bool,
 }
 
-/// What a step on the disk left.
-enum Stepped {
-    /// More of the chunk is to come.
-    Goes(Box<dyn Writing>),
-    /// It is whole.
-    Whole(Outcome),
+/// What became of a block.
+struct Written {
+    chunk: u32,
+    block: Vec<u8>,
+    /// What the chunk is worth, if this was the last of it.
+    result: io::Result<Option<Outcome>>,
 }
 
-/// Writes what comes, on threads that may block, and tells of each chunk that is whole.
-async fn write_pieces<G: Tell<Got>>(
-    mut pieces: mpsc::Receiver<Piece>,
+impl Piece {
+    /// Hashes and writes it. Blocks. `going` is the chunk that it goes on with.
+    fn write(self, going: &mut Option<Box<dyn Writing>>) -> Written {
+        let Self { chunk, begins, block, len, ends } = self;
+        let write = || {
+            let mut writing = begins.or(going.take()).ok_or_else(broken_off)?;
+            writing.write(&block[..len])?;
+            if ends {
+                return writing.finish().map(Some);
+            }
+            *going = Some(writing);
+            Ok(None)
+        };
+        let result = write();
+        Written { chunk, block, result }
+    }
+}
+
+/// Tells of each chunk that is whole.
+async fn tell_written<G: Tell<Got>>(
+    mut written: Results<Written>,
     spares: &Spares,
     got: &G,
 ) -> Result<(), Over> {
-    let mut step = JoinSet::new();
-    let mut going = None;
-    while let Some(Piece { chunk, begins, block, len, ends }) = pieces.recv().await {
-        let Some(mut writing) = begins.or(going.take()) else { return Err(lost_step()) };
-        step.spawn_blocking(move || {
-            writing.write(&block[..len])?;
-            let stepped = if ends { Stepped::Whole(writing.finish()?) } else { Stepped::Goes(writing) };
-            Ok::<_, io::Error>((stepped, block))
-        });
-        let (stepped, block) = match step.join_next().await {
-            Some(Ok(result)) => result.map_err(Over::Disk)?,
-            _ => return Err(lost_step()),
-        };
+    while let Some(result) = written.next().await {
+        let Written { chunk, block, result } = result.map_err(|_| Over::Disk(broken_off()))?;
         spares.put(block);
-        match stepped {
-            Stepped::Goes(writing) => going = Some(writing),
-            Stepped::Whole(outcome) => {
-                if !got.tell(Got::Chunk { chunk, outcome }).await {
-                    return Err(Over::Lost);
-                }
-            }
+        if let Some(outcome) = result.map_err(Over::Disk)?
+            && !got.tell(Got::Chunk { chunk, outcome }).await
+        {
+            return Err(Over::Lost);
         }
     }
     Ok(())
 }
 
 /// A step on another thread did not come back: it panicked, or the runtime ends.
-fn lost_step() -> Over {
-    Over::Disk(io::Error::other("writing was broken off"))
+fn broken_off() -> io::Error {
+    io::Error::other("writing was broken off")
 }

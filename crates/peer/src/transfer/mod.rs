@@ -4,6 +4,7 @@
 //! Nothing here decides which chunk is asked of whom, or who is served first; that is the swarm's.
 
 pub mod fetch;
+mod lane;
 pub mod serve;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,9 @@ pub mod tls;
 pub mod wire;
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
+use hobnob_protocol::limits::FILE_CHUNKS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
@@ -23,6 +26,29 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Bytes that are read from disk, sent, received, hashed and written at once: large, so that there are few steps, and
 /// small enough that a stream holds little.
 pub const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Bytes that the frame before a chunk takes at most.
+const FRAME_ROOM: usize = 64;
+
+/// Blocks of a stream on their way between network and disk, beside the one at either end: the disk has something to do
+/// while the network is read, and the other way round.
+const BLOCKS: usize = 3;
+
+/// Memory of blocks that were done with, to be used again.
+#[derive(Debug, Default)]
+struct Spares(Mutex<Vec<Vec<u8>>>);
+
+impl Spares {
+    /// Memory for a block, with whatever stands in it; so large as all that are taken here.
+    fn take(&self, bytes: usize) -> Vec<u8> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| vec![0; bytes])
+    }
+
+    fn put(&self, block: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    }
+}
 
 /// Where a stream says what happens on it.
 pub trait Tell<T>: Send + Sync + 'static {
@@ -37,7 +63,7 @@ impl<T: Send + 'static> Tell<T> for mpsc::Sender<T> {
 }
 
 /// Chunks that one side may name, over all of a stream, when it tells what it has: an honest one names each once.
-const TOLD_MAX: usize = 4 * 16_384;
+const TOLD_MAX: usize = 4 * FILE_CHUNKS_MAX as usize;
 
 /// How much the other side may still tell of what it has.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,12 +13,12 @@ use hobnob_protocol::v1::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::mpsc,
-    task::JoinSet,
     time::timeout,
 };
 
 use super::{
-    BLOCK_BYTES, Holding, Patience, Stream, Tell,
+    BLOCK_BYTES, BLOCKS, FRAME_ROOM, Holding, Patience, Spares, Stream, Tell,
+    lane::{Results, Steps, lane},
     wire::{self, Frames, WireError},
 };
 
@@ -27,8 +26,6 @@ use super::{
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other may take nothing of what is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Blocks that were read and wait to be sent, beside the one that is being read and the one that is being sent.
-const AHEAD: usize = 1;
 /// Chunks that were taken back before their turn came, of which it is remembered.
 const CANCELLED_MAX: usize = 64;
 
@@ -105,8 +102,9 @@ pub async fn run<R, W>(
 {
     let cancelled = Cancelled::default();
     let spares = Spares::default();
-    let (outs_in, outs) = mpsc::channel(AHEAD);
-    let preparing = Preparing { holding, cancelled: &cancelled, spares: &spares, outs: outs_in };
+    let reading = Arc::clone(&holding);
+    let (steps, outs) = lane(BLOCKS, move |step: Step| step.carry_out(&*reading));
+    let preparing = Preparing { holding, cancelled: &cancelled, spares: &spares, steps };
     let giving = async {
         let (preparing, writing) = (preparing.run(orders), write_all(io, opened, outs, &spares, &asked));
         tokio::pin!(preparing, writing);
@@ -169,32 +167,20 @@ impl Cancelled {
     }
 }
 
-/// Memory of blocks that were sent.
-#[derive(Debug, Default)]
-struct Spares(Mutex<Vec<Vec<u8>>>);
-
-impl Spares {
-    /// Memory for a block, with whatever stands in it.
-    fn take(&self) -> Vec<u8> {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| vec![0; BLOCK_BYTES])
-    }
-
-    fn put(&self, block: Vec<u8>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
-    }
-}
-
 /// What is to be written.
 enum Out {
     Frame(Body),
     /// Raw bytes of a manifest.
     Raw(Bytes),
-    /// So many bytes of a chunk; `ends`: it was the last of this chunk.
+    /// So many bytes of a chunk, behind the frame that begins it; `ends`: it was the last of this chunk.
     Block {
         block: Vec<u8>,
         len: usize,
         ends: Option<u32>,
+    },
+    /// The file is no longer what it was. Within a chunk there is no way to say so.
+    Gone {
+        within: bool,
     },
     /// A chunk is done with without a byte.
     Skipped(u32),
@@ -202,104 +188,104 @@ enum Out {
     End,
 }
 
-/// Carries out orders: reads ahead of what is being sent.
+/// What is done by the lane: everything passes it, so that everything is written in its order.
+enum Step {
+    /// There is nothing to do.
+    Ready(Out),
+    /// Read this much of a chunk, which has so many bytes, behind what stands at the beginning of the block.
+    Read { chunk: u32, bytes: u32, offset: u32, len: usize, block: Vec<u8> },
+}
+
+impl Step {
+    /// Blocks.
+    fn carry_out(self, holding: &dyn Holding) -> Out {
+        let (chunk, bytes, offset, len, mut block) = match self {
+            Self::Ready(out) => return out,
+            Self::Read { chunk, bytes, offset, len, block } => (chunk, bytes, offset, len, block),
+        };
+        let within = offset > 0;
+        let frame = if within { Ok(0) } else { wire::put(Body::Data(FileData { chunk, bytes }), &mut block) };
+        let Ok(start) = frame else { return Out::Gone { within } };
+        match holding.read(chunk, offset, &mut block[start..start + len]) {
+            Ok(()) => {
+                let ends = (offset + len as u32 == bytes).then_some(chunk);
+                Out::Block { block, len: start + len, ends }
+            }
+            Err(_) => Out::Gone { within },
+        }
+    }
+}
+
+/// Carries out orders: has read what is sent next.
 struct Preparing<'a> {
     holding: Arc<dyn Holding>,
     cancelled: &'a Cancelled,
     spares: &'a Spares,
-    outs: mpsc::Sender<Out>,
+    steps: Steps<Step, Out>,
 }
 
 impl Preparing<'_> {
-    /// Until no orders can come, or nothing can be sent.
-    async fn run(self, mut orders: mpsc::Receiver<Order>) {
+    /// Until no orders can come, or nothing is to follow.
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         while let Some(order) = orders.recv().await {
-            if !self.carry_out(order).await {
-                return;
+            match order {
+                Order::Send(chunk) => self.send(chunk).await,
+                Order::Refuse(chunk, why) => self.refuse(chunk, why).await,
+                Order::Manifest => {
+                    let manifest = self.holding.manifest().unwrap_or_default();
+                    let bytes = u32::try_from(manifest.len()).unwrap_or(0);
+                    self.out(Out::Frame(Body::Manifest(FileManifest { bytes }))).await;
+                    self.out(Out::Raw(manifest)).await;
+                }
+                Order::Have(chunks) => self.out(Out::Frame(Body::Have(FileHave { chunks }))).await,
+                Order::End(why) => {
+                    self.refuse(0, why).await;
+                    return self.out(Out::End).await;
+                }
             }
         }
     }
 
-    /// `false`: nothing follows.
-    async fn carry_out(&self, order: Order) -> bool {
-        match order {
-            Order::Send(chunk) => self.send(chunk).await,
-            Order::Refuse(chunk, why) => self.refuse(chunk, why).await,
-            Order::Manifest => {
-                let manifest = self.holding.manifest().unwrap_or_default();
-                let bytes = u32::try_from(manifest.len()).unwrap_or(0);
-                self.out(Out::Frame(Body::Manifest(FileManifest { bytes }))).await
-                    && self.out(Out::Raw(manifest)).await
-            }
-            Order::Have(chunks) => self.out(Out::Frame(Body::Have(FileHave { chunks }))).await,
-            Order::End(why) => {
-                self.refuse(0, why).await;
-                self.out(Out::End).await;
-                false
-            }
-        }
+    async fn out(&mut self, out: Out) {
+        self.steps.push(Step::Ready(out)).await;
     }
 
-    async fn out(&self, out: Out) -> bool {
-        self.outs.send(out).await.is_ok()
+    async fn refuse(&mut self, chunk: u32, why: Why) {
+        self.out(Out::Frame(Body::Refused(FileRefused { why: why.into(), chunk }))).await;
     }
 
-    async fn refuse(&self, chunk: u32, why: Why) -> bool {
-        self.out(Out::Frame(Body::Refused(FileRefused { why: why.into(), chunk }))).await
-    }
-
-    /// `false`: the file is no longer what it was, or nothing can be sent.
-    async fn send(&self, chunk: u32) -> bool {
+    async fn send(&mut self, chunk: u32) {
         if self.cancelled.lock().remove(&chunk) {
             return self.out(Out::Skipped(chunk)).await;
         }
         let Some(bytes) = self.holding.bytes(chunk) else {
-            return self.refuse(chunk, Why::NotHere).await && self.out(Out::Skipped(chunk)).await;
+            self.refuse(chunk, Why::NotHere).await;
+            return self.out(Out::Skipped(chunk)).await;
         };
         let mut offset = 0;
         while offset < bytes {
             let len = BLOCK_BYTES.min((bytes - offset) as usize);
-            let Some(block) = self.read(chunk, offset, len).await else {
-                if offset == 0 {
-                    self.refuse(0, Why::Gone).await;
-                }
-                self.out(Out::End).await;
-                return false;
-            };
-            if offset == 0 && !self.out(Out::Frame(Body::Data(FileData { chunk, bytes }))).await {
-                return false;
-            }
+            let block = self.spares.take(FRAME_ROOM + BLOCK_BYTES);
+            self.steps.push(Step::Read { chunk, bytes, offset, len, block }).await;
             offset += len as u32;
-            if !self.out(Out::Block { block, len, ends: (offset == bytes).then_some(chunk) }).await {
-                return false;
-            }
         }
-        true
-    }
-
-    async fn read(&self, chunk: u32, offset: u32, len: usize) -> Option<Vec<u8>> {
-        let (holding, mut block) = (Arc::clone(&self.holding), self.spares.take());
-        let mut step = JoinSet::new();
-        step.spawn_blocking(move || holding.read(chunk, offset, &mut block[..len]).map(|()| block));
-        let read: Option<Result<io::Result<Vec<u8>>, _>> = step.join_next().await;
-        read?.ok()?.ok()
     }
 }
 
 async fn write_all<W: AsyncWrite + Unpin>(
     mut io: W,
     opened: FileOpened,
-    mut outs: mpsc::Receiver<Out>,
+    mut outs: Results<Out>,
     spares: &Spares,
     asked: &impl Tell<Asked>,
 ) -> Result<(), WireError> {
     limited(wire::write(&mut io, Body::Opened(opened))).await?;
     loop {
-        let out = match outs.try_recv() {
-            Ok(out) => out,
-            Err(_) => {
+        let out = match outs.try_next() {
+            Some(out) => out,
+            None => {
                 limited(flush(&mut io)).await?;
-                let Some(out) = outs.recv().await else { return Ok(()) };
+                let Some(Ok(out)) = outs.next().await else { return Ok(()) };
                 out
             }
         };
@@ -319,6 +305,13 @@ async fn write_all<W: AsyncWrite + Unpin>(
                 ends
             }
             Out::Skipped(chunk) => Some(chunk),
+            Out::Gone { within } => {
+                if !within {
+                    let refused = FileRefused { why: Why::Gone.into(), chunk: 0 };
+                    limited(wire::write(&mut io, Body::Refused(refused))).await?;
+                }
+                return limited(shut_down(&mut io)).await;
+            }
             Out::End => return limited(shut_down(&mut io)).await,
         };
         if let Some(chunk) = sent

@@ -1,6 +1,7 @@
 //! TLS 1.3 over TCP with the devices' own keys as raw public keys (RFC 7250): no certificate, no name, no date. Each
 //! side learns the other's key from the handshake, and one of them demands a certain one.
 
+use std::io;
 use std::sync::Arc;
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -20,6 +21,10 @@ use rustls::{
     sign::CertifiedKey,
     version::TLS13,
 };
+use tokio::io::BufReader;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+use super::{BLOCK_BYTES, FRAME_ROOM, Stream};
 
 /// What stands before the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410).
 const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -102,6 +107,30 @@ pub fn peer_key(certificates: Option<&[CertificateDer<'_>]>) -> Option<[u8; 32]>
 #[must_use]
 pub fn server_name() -> ServerName<'static> {
     ServerName::try_from("hobnob").expect("a word is a name")
+}
+
+/// Calls whoever holds the key of the configuration. For the side that takes: the stream is read in large blocks.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn connect<S: Stream>(
+    config: Arc<ClientConfig>,
+    socket: S,
+) -> io::Result<client::TlsStream<BufReader<S>>> {
+    // rustls reads 4 KiB at a time, however much there is.
+    let socket = BufReader::with_capacity(BLOCK_BYTES, socket);
+    TlsConnector::from(config).connect(server_name(), socket).await
+}
+
+/// Answers a call; [`peer_key`] says whose it was. For the side that gives: the stream is written in large blocks.
+///
+/// # Errors
+/// The handshake failed.
+pub async fn accept<S: Stream>(config: Arc<ServerConfig>, socket: S) -> io::Result<server::TlsStream<S>> {
+    let mut stream = TlsAcceptor::from(config).accept(socket).await?;
+    // A block is encrypted at once, and handed to the system at once.
+    stream.get_mut().1.set_buffer_limit(Some(FRAME_ROOM + BLOCK_BYTES));
+    Ok(stream)
 }
 
 fn ed25519(public_key: &[u8]) -> Option<[u8; 32]> {
@@ -227,7 +256,6 @@ impl ClientCertVerifier for Verifier {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     fn public(seed: &[u8; 32]) -> [u8; 32] {
         Ed25519KeyPair::from_seed_unchecked(seed).unwrap().public_key().as_ref().try_into().unwrap()
@@ -236,15 +264,15 @@ mod tests {
     /// A client that demands `demanded` of a server with seed 2: the key the server saw, if it worked.
     async fn handshake(demanded: [u8; 32]) -> Option<[u8; 32]> {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let client = TlsConnector::from(Arc::new(TlsKey::new(&[1; 32]).unwrap().client(demanded).unwrap()));
-        let server = TlsAcceptor::from(Arc::new(TlsKey::new(&[2; 32]).unwrap().server().unwrap()));
+        let client = TlsKey::new(&[1; 32]).unwrap().client(demanded).unwrap();
+        let server = TlsKey::new(&[2; 32]).unwrap().server().unwrap();
         let dial = async {
-            let mut stream = client.connect(server_name(), near).await.ok()?;
+            let mut stream = connect(Arc::new(client), near).await.ok()?;
             stream.write_all(b"hello").await.ok()?;
             stream.shutdown().await.ok()
         };
         let accept = async {
-            let mut stream = server.accept(far).await.ok()?;
+            let mut stream = accept(Arc::new(server), far).await.ok()?;
             let mut said = String::new();
             stream.read_to_string(&mut said).await.ok()?;
             assert_eq!(said, "hello");

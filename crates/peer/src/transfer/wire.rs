@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 /// Largest frame: a map of all chunks, or a list of new ones, fits.
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
-/// What is read at once of small frames.
-const READ_BYTES: usize = 64 * 1024;
+/// What is read at once of small frames; of raw bytes behind them more is read, past this.
+const READ_BYTES: usize = 16 * 1024;
 
 /// Why a stream is of no use any more.
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +71,27 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 /// The stream broke off.
 pub async fn write<W: AsyncWrite + Unpin>(io: &mut W, body: Body) -> Result<(), WireError> {
     let frame = FileFrame { body: Some(body) };
-    let length = frame.encoded_len();
-    let mut bytes = Vec::with_capacity(4 + length);
-    bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    frame.encode(&mut bytes).map_err(|_| WireError::Protocol("a frame is too large"))?;
+    let mut bytes = vec![0; 4 + frame.encoded_len()];
+    encode(&frame, &mut bytes)?;
     io.write_all(&bytes).await?;
     Ok(())
+}
+
+/// Puts a frame at the beginning of `block`, and says how many bytes it takes.
+///
+/// # Errors
+/// There is no room for it.
+pub fn put(body: Body, block: &mut [u8]) -> Result<usize, WireError> {
+    encode(&FileFrame { body: Some(body) }, block)
+}
+
+fn encode(frame: &FileFrame, block: &mut [u8]) -> Result<usize, WireError> {
+    const TOO_LARGE: WireError = WireError::Protocol("a frame is too large");
+    let length = frame.encoded_len();
+    let (prefix, mut rest) = block.split_first_chunk_mut::<4>().ok_or(TOO_LARGE)?;
+    *prefix = u32::try_from(length).map_err(|_| TOO_LARGE)?.to_be_bytes();
+    frame.encode(&mut rest).map_err(|_| TOO_LARGE)?;
+    Ok(4 + length)
 }
 
 #[cfg(test)]
@@ -101,6 +116,17 @@ mod tests {
         frames.raw(&mut raw).await.unwrap();
         assert_eq!(&raw, b"abc");
         assert_eq!(frames.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_put_before_other_bytes() {
+        let largest = Body::Data(FileData { chunk: u32::MAX, bytes: u32::MAX });
+        let mut block = [7; super::super::FRAME_ROOM];
+        let length = put(largest.clone(), &mut block).unwrap();
+        assert_eq!(read(&block[..length]).await.unwrap(), Some(largest.clone()));
+        assert!(block[length..].iter().all(|byte| *byte == 7) && length < block.len());
+        assert!(put(largest.clone(), &mut block[..length - 1]).is_err());
+        assert!(put(largest, &mut []).is_err());
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+pub(crate) mod child;
 pub(crate) mod hostile;
 
 use std::collections::BTreeMap;
@@ -61,7 +62,8 @@ pub(crate) fn ticket(key: [u8; 32], user: &str, content: Content, expires_ms: i6
         expires_ms,
     };
     let ticket = ticket.encode_to_vec();
-    let signature = Ed25519KeyPair::from_seed_unchecked(&SERVER).unwrap().sign(&ticket);
+    let signed = [hobnob_protocol::TICKET_DOMAIN, &ticket].concat();
+    let signature = Ed25519KeyPair::from_seed_unchecked(&SERVER).unwrap().sign(&signed);
     (ticket, signature.as_ref().to_vec())
 }
 
@@ -123,6 +125,11 @@ impl Server {
         }
     }
 
+    /// Where this device can be called.
+    pub(crate) fn tcp_of(&self, key: [u8; 32]) -> String {
+        self.lock().contacts[&key].1[0].clone()
+    }
+
     pub(crate) fn holder_count(&self, content: Content) -> usize {
         self.lock().holders.get(&content).map_or(0, BTreeMap::len)
     }
@@ -142,6 +149,32 @@ pub(crate) enum Way {
     Quic,
 }
 
+/// Where a device has its things.
+#[derive(Clone)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Removed when nobody uses it any more.
+    _temporary: Option<Arc<TempDir>>,
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl From<Arc<TempDir>> for Folder {
+    fn from(folder: Arc<TempDir>) -> Self {
+        Self { path: folder.path().to_owned(), _temporary: Some(folder) }
+    }
+}
+
+impl From<PathBuf> for Folder {
+    fn from(path: PathBuf) -> Self {
+        Self { path, _temporary: None }
+    }
+}
+
 /// A device.
 pub(crate) struct Node {
     pub(crate) files: Option<Arc<Files>>,
@@ -151,7 +184,7 @@ pub(crate) struct Node {
     pub(crate) server: Server,
     pub(crate) network: Option<Network>,
     way: Way,
-    pub(crate) folder: Arc<TempDir>,
+    pub(crate) folder: Folder,
     pub(crate) downloads: PathBuf,
     tasks: JoinSet<()>,
 }
@@ -166,9 +199,10 @@ impl Node {
         server: &Server,
         number: u8,
         way: Way,
-        folder: Arc<TempDir>,
+        folder: impl Into<Folder>,
         holds: bool,
     ) -> Self {
+        let folder = folder.into();
         let seed = [number; 32];
         let user = format!("user{number}");
         let downloads = folder.path().join("downloads");
@@ -180,6 +214,7 @@ impl Node {
             downloads: downloads.clone(),
             relay_only: way == Way::Quic,
             holds,
+            comes_back: true,
             listen: Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
             blocked: Vec::new(),
         };
@@ -225,7 +260,7 @@ impl Node {
     pub(crate) async fn restart(mut self) -> Self {
         self.leave().await;
         let number = self.seed[0];
-        Self::start_in(&self.server, number, self.way, Arc::clone(&self.folder), true).await
+        Self::start_in(&self.server, number, self.way, self.folder.clone(), true).await
     }
 
     pub(crate) async fn leave(&mut self) {

@@ -97,7 +97,7 @@ pub(crate) async fn open(
                 logged_in.opened.welcome.clone_from(&node.policy.welcome);
                 return Ok(complete(node, *logged_in).await?);
             }
-            Claim::Outdated => return Err(Reason::WrongPassword.into()),
+            Claim::Refused(reason) => return Err(reason.into()),
             Claim::InUse if probed => return Err(Reason::InUse.into()),
             Claim::InUse => {
                 gone = unresponsive_sessions(node, account.id).await;
@@ -135,8 +135,8 @@ enum Claim {
     Opened(Box<LoggedIn>),
     /// All places are taken.
     InUse,
-    /// The password was changed while it was being verified.
-    Outdated,
+    /// Meanwhile what proved who it is does so no more.
+    Refused(Reason),
 }
 
 /// Background sessions that an account may have; the oldest makes room.
@@ -150,18 +150,15 @@ fn claim(
     most: usize,
     may_replace: &[Place],
 ) -> Result<Claim> {
-    if let Some(verified) = &request.verified
-        && tx.account(request.account)?.is_none_or(|account| account.password != *verified)
-    {
-        return Ok(Claim::Outdated);
+    if let Err(reason) = still_proven(tx, request)? {
+        return Ok(Claim::Refused(reason));
     }
-    if let Some(token) = request.token.as_ref().filter(|_| request.background) {
-        let row = tx.session_by_token(&sha256(token))?.filter(|row| row.background && row.ended.is_none());
-        if let Some(row) = row {
-            let mut logged_in = start(tx, request, row, Vec::new(), false)?;
-            logged_in.opened.token = token.clone();
-            return Ok(Claim::Opened(Box::new(logged_in)));
-        }
+    if let Some(token) = request.token.as_ref().filter(|_| request.background)
+        && let Some(row) = tx.session_by_token(&sha256(token))?.filter(|row| row.background)
+    {
+        let mut logged_in = start(tx, request, row, Vec::new(), false)?;
+        logged_in.opened.token = token.clone();
+        return Ok(Claim::Opened(Box::new(logged_in)));
     }
     let mut replaced = Vec::new();
     let mut taken = tx.sessions_of(request.account)?;
@@ -199,7 +196,27 @@ fn claim(
     Ok(Claim::Opened(Box::new(logged_in)))
 }
 
-fn place(row: &SessionRow) -> Place {
+/// Looks again, now that nothing can come between: since the proof was checked the password may have been changed,
+/// the token's session ended, the account disabled or deleted.
+fn still_proven(tx: &mut dyn Tx, request: &Request) -> Result<std::result::Result<(), Reason>> {
+    let account = tx.account(request.account)?;
+    if let Some(verified) = &request.verified
+        && account.as_ref().is_none_or(|account| account.password != *verified)
+    {
+        return Ok(Err(Reason::WrongPassword));
+    }
+    if let Some(token) = &request.token {
+        let row = tx.session_by_token(&sha256(token))?.filter(|row| row.account == request.account);
+        if let Err(reason) = row.map_or(Err(Reason::UnknownToken), |row| usable(&row, request.now_ms)) {
+            return Ok(Err(reason));
+        }
+    }
+    let disabled = account.is_none_or(|account| account.disabled);
+    Ok(if disabled { Err(Reason::Disabled) } else { Ok(()) })
+}
+
+/// A row's last connection.
+pub(crate) fn place(row: &SessionRow) -> Place {
     Place { account: row.account, session: row.id, generation: row.generation }
 }
 
@@ -208,6 +225,17 @@ pub(crate) fn end(tx: &mut dyn Tx, mut row: SessionRow, ended: Ended) -> Result<
     row.online = false;
     row.ended = Some(ended);
     tx.save_session(&row)
+}
+
+/// What the database's history is called toward the clients of one account. Another account that has taken over the name
+/// of one that was deleted or renamed has another inbox: to a client that still knows the old one it must not look
+/// like the same history, with its messages seen already, or like an older copy of it.
+fn epoch_of(epoch: &[u8], account: AccountId) -> Bytes {
+    let mut name = epoch.to_vec();
+    for (byte, of_account) in name.iter_mut().rev().zip(account.0.to_le_bytes()) {
+        *byte ^= of_account;
+    }
+    name.into()
 }
 
 /// Where the connection takes up its streams.
@@ -222,7 +250,7 @@ fn start(
     let told = &request.position;
     let inbox_head = tx.head(StreamId::Inbox(account))?;
     let broadcast_head = tx.head(StreamId::Broadcast)?;
-    let same_history = told.epoch == request.epoch.get();
+    let same_history = told.epoch == epoch_of(&request.epoch.get(), account);
     let ahead = told.inbox > inbox_head || resumed && told.broadcast > broadcast_head;
     if same_history && ahead {
         if request.epoch.may_renew() {
@@ -240,13 +268,16 @@ fn start(
         };
     }
     row.broadcast_floor = row.broadcast_floor.min(broadcast_head);
-    let inbox = tx.account(account)?.map_or(0, |account| account.cursor);
+    // The name, too: it may have changed since it was looked up.
+    let row_of_account = tx.account(account)?;
+    let inbox = row_of_account.as_ref().map_or(0, |account| account.cursor);
+    let name = row_of_account.map_or_else(|| request.name.clone(), |account| account.name);
     let outbox = tx.outbox(account, &request.outbox)?;
     let outbox_last = tx.outbox_state(outbox)?.last_number;
     tx.save_session(&row)?;
     let opened = Opened {
-        name: request.name.clone(),
-        epoch: request.epoch.get(),
+        name: name.clone(),
+        epoch: epoch_of(&request.epoch.get(), account),
         inbox,
         broadcast: row.broadcast_floor,
         inbox_head,
@@ -255,7 +286,7 @@ fn start(
     };
     Ok(LoggedIn {
         place: place(&row),
-        name: request.name.clone(),
+        name,
         background: request.background,
         outbox,
         blocked: Vec::new(),

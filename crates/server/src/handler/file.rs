@@ -58,7 +58,7 @@ pub(crate) fn hold(node: &Node, by: &Party, place: Place, hold: Hold) -> Body {
     let Some(content) = content(hold.content) else { return no_file() };
     let folder = hold.folder.map(|folder| Folder { bytes: folder.bytes, files: folder.files });
     let held = if hold.complete { Held::All } else { Held::Some(Chunks::new(&hold.chunks)) };
-    let share = Share { name: hold.name, held, folder };
+    let share = Share { name: hold.name, held, folder, inner: hold.inner };
     let present = node.hub.present();
     if !present.has(place) {
         return refused(Reason::Busy, "The session has gone on elsewhere");

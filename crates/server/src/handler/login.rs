@@ -12,7 +12,7 @@ use crate::{
     handler::claim::{self, LoggedIn},
     node::Node,
     rules::lockout,
-    store::{Account, AccountId, Ended, NewAccount, Result, SessionRow},
+    store::{Account, AccountId, Ended, NewAccount, Result, Secret, SessionRow},
     throttle::{Attempt, Source},
 };
 
@@ -27,7 +27,13 @@ pub(crate) enum Refusal {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self::Reply(reason, String::new())
+        // In words for clients that do not know the reason yet.
+        let text = match reason {
+            Reason::Kicked => "Your session was ended by the server's keeper",
+            Reason::Disabled => "This account is disabled. Please ask the server's keeper",
+            _ => "",
+        };
+        Self::Reply(reason, text.to_owned())
     }
 }
 
@@ -66,7 +72,8 @@ pub(crate) async fn lookup(node: &Node, name: &str) -> Result<Found> {
     })
 }
 
-async fn registrable(node: &Node, name: &Name) -> Result<std::result::Result<(), String>> {
+/// Whether a name may be taken, as far as others like it go.
+pub(crate) async fn registrable(node: &Node, name: &Name) -> Result<std::result::Result<(), String>> {
     if let Err(error) = name.check_registrable() {
         return Ok(Err(error.to_string()));
     }
@@ -148,6 +155,10 @@ async fn by_password(
         return Err(fail(node, key, class, found, device.key.clone()).await?);
     }
     let account = found.ok_or(Reason::WrongPassword)?;
+    // Told to who knows the password only, and then nothing else has happened.
+    if account.disabled {
+        return Err(Reason::Disabled.into());
+    }
     let (id, device_key, now) = (account.id, device.key.clone(), node.world.now_ms());
     let failed = node.writer.run(move |tx| {
         tx.set_failures(&key, &class, Default::default(), now)?;
@@ -161,7 +172,7 @@ fn throttled() -> Refusal {
     Refusal::Reply(Reason::Throttled, "Too many tries from your address. Please try again later".to_owned())
 }
 
-async fn find(node: &Node, key: &str) -> Result<Option<Account>> {
+pub(crate) async fn find(node: &Node, key: &str) -> Result<Option<Account>> {
     let key = key.to_owned();
     node.reader.run(move |store| store.account_by_key(&key)).await
 }
@@ -232,13 +243,7 @@ async fn register(
         return Err(throttled());
     }
     let hash = node.passwords.hash(password.to_owned()).await;
-    let new = NewAccount {
-        name: name.display().to_owned(),
-        key: name.key().to_owned(),
-        skeleton: name.skeleton(),
-        password: hash,
-        created_ms: node.world.now_ms(),
-    };
+    let new = new_account(node, &name, hash);
     let key = new.key.clone();
     let added = node.writer.run(move |tx| {
         let Some(id) = tx.add_account(&new)? else { return Ok(false) };
@@ -251,6 +256,17 @@ async fn register(
     node.throttle.count(source, Attempt::NewAccount);
     tracing::info!(user = %name.display(), "registered");
     find(node, &key).await?.ok_or(Refusal::Internal)
+}
+
+/// What an account begins with.
+pub(crate) fn new_account(node: &Node, name: &Name, password: Secret) -> NewAccount {
+    NewAccount {
+        name: name.display().to_owned(),
+        key: name.key().to_owned(),
+        skeleton: name.skeleton(),
+        password,
+        created_ms: node.world.now_ms(),
+    }
 }
 
 /// Whether something can be a password.
@@ -286,6 +302,7 @@ pub(crate) fn usable(row: &SessionRow, now_ms: i64) -> std::result::Result<(), R
         Some(Ended::TimedOut) => Err(Reason::TimedOut),
         Some(Ended::Replaced) => Err(Reason::Replaced),
         Some(Ended::PasswordChanged) => Err(Reason::PasswordChanged),
+        Some(Ended::Kicked) => Err(Reason::Kicked),
         // A session that is online uses its token all the time.
         None if !row.online && row.used_ms.saturating_add(lifetime_ms) < now_ms => Err(Reason::UnknownToken),
         None => Ok(()),

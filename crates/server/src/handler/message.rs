@@ -7,10 +7,10 @@ use hobnob_protocol::{
     codec,
     v1::{self, ServerFrame, Submitted, server_frame, submit::Op, submitted::Outcome},
 };
-use tokio::sync::mpsc;
 
 use crate::{
     hub::Committed,
+    mailbox,
     node::Node,
     rules::stream::{self, Effect, Sender, Verdict},
     store::{AccountId, Result, StoreError, StreamId, Tx},
@@ -35,7 +35,7 @@ pub(crate) struct SubmitJob {
     pub(crate) op: Op,
     pub(crate) now_ms: i64,
     /// Has room for every submit that the session lets through.
-    pub(crate) acks: mpsc::Sender<Ack>,
+    pub(crate) acks: mailbox::Sender<Ack>,
     pub(crate) verdict: Option<Verdict>,
 }
 

@@ -73,5 +73,6 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
     for (session, generation) in others {
         detach(node, Place { account: id, session, generation }, Close::PasswordChanged);
     }
+    node.hub.end_visits(id, Some(place.session), Close::PasswordChanged);
     Ok(Body::Done(Done {}))
 }

@@ -95,14 +95,19 @@ pub(crate) async fn end(node: &Node, place: Place, ended: Ended) -> Result<()> {
             }
         })
         .await?;
-    let close = match ended {
+    detach(node, place, close(ended));
+    Ok(())
+}
+
+/// What a connection of a session that ended so is closed with.
+pub(crate) fn close(ended: Ended) -> Close {
+    match ended {
         Ended::LoggedOut => Close::LoggedOut,
         Ended::TimedOut => Close::Idle,
         Ended::Replaced => Close::Replaced,
         Ended::PasswordChanged => Close::PasswordChanged,
-    };
-    detach(node, place, close);
-    Ok(())
+        Ended::Kicked => Close::Kicked,
+    }
 }
 
 /// The time of a broken session is up: it goes offline, or ends.

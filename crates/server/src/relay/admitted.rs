@@ -66,6 +66,19 @@ impl<U: Clone> Admitted<U> {
         true
     }
 
+    /// Ends the rights of users at once, whatever sessions hold them. Returns their keys.
+    pub(super) fn shut_out(&mut self, is_meant: impl Fn(&U) -> bool) -> Vec<Key> {
+        let meant = self.keys.iter().filter(|(_, right)| is_meant(&right.user));
+        let ends: Vec<_> = meant.map(|(key, right)| (*key, right.until)).collect();
+        for (key, until) in &ends {
+            self.keys.remove(key);
+            if let Some(until) = until {
+                self.ends.remove(&(*until, *key));
+            }
+        }
+        ends.into_iter().map(|(key, _)| key).collect()
+    }
+
     /// The user for whom the key is admitted.
     pub(super) fn user(&self, key: &Key, now: Instant) -> Option<U> {
         let right = self.keys.get(key)?;
@@ -136,6 +149,22 @@ mod tests {
         assert_eq!(admitted.user(&[1; 32], now + 2 * GRACE), Some(HANS));
         assert!(admitted.over([1; 32]));
         assert_eq!(admitted.len(), 0);
+    }
+
+    #[test]
+    fn who_is_shut_out_has_no_rights_and_no_grace() {
+        let (mut admitted, now) = (Admitted::new(GRACE), Instant::now());
+        for (key, user) in [(1, HANS), (2, HANS), (3, YODA)] {
+            admitted.admit([key; 32], user);
+        }
+        admitted.broke([2; 32], now);
+        let mut out = admitted.shut_out(|user| *user == HANS);
+        out.sort_unstable();
+        assert_eq!(out, [[1; 32], [2; 32]]);
+        assert_eq!((admitted.user(&[1; 32], now), admitted.user(&[3; 32], now)), (None, Some(YODA)));
+        assert_eq!((admitted.next_end(), admitted.len()), (None, 1));
+        // The sessions that held them go afterwards.
+        assert!(!admitted.over([1; 32]) && !admitted.broke([1; 32], now));
     }
 
     #[test]

@@ -158,6 +158,12 @@ impl Relay {
         Admission { shared: self.shared.clone(), key }
     }
 
+    /// Ends all that a user has here, at once.
+    pub fn shut_out(&self, account: AccountId) {
+        let keys = self.shared.admitted().shut_out(|user| user.account() == account);
+        keys.iter().for_each(|key| self.shared.cut(key));
+    }
+
     /// What it has done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {

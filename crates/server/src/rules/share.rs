@@ -78,6 +78,8 @@ pub struct Share {
     pub held: Held,
     /// What it lists, if it is a folder.
     pub folder: Option<Folder>,
+    /// It is held as a file of a folder: nobody asks for it by its name.
+    pub inner: bool,
 }
 
 /// A file, as it is listed.
@@ -140,10 +142,12 @@ impl Shares {
         }
         holder.files.insert(content);
         share.held.cut(content.chunks());
-        *self.names.entry(share.name.clone()).or_default().entry(content).or_default() += 1;
+        if !share.inner {
+            *self.names.entry(share.name.clone()).or_default().entry(content).or_default() += 1;
+        }
         let all = self.files.entry(content).or_default();
         if let Some((_, old)) = all.insert(by.session, (by.account, share)) {
-            self.unname(&old.name, &content);
+            self.unname(&old, &content);
         }
         Ok(())
     }
@@ -197,7 +201,11 @@ impl Shares {
         let having = move |held: &Held| chunks.is_none_or(|chunks| held.has_any_of(chunks, content.chunks()));
         let all = self.files.get(content).into_iter().flatten();
         let seen = all.filter(move |(_, (account, share))| {
-            share.name == name && !share.held.is_empty() && having(&share.held) && sees(*account)
+            share.name == name
+                && !share.inner
+                && !share.held.is_empty()
+                && having(&share.held)
+                && sees(*account)
         });
         seen.filter_map(|(session, _)| Some(&self.holders.get(session)?.by))
     }
@@ -208,11 +216,11 @@ impl Shares {
         if holders.get().is_empty() {
             holders.remove();
         }
-        self.unname(&share.name, content);
+        self.unname(&share, content);
     }
 
-    fn unname(&mut self, name: &str, content: &Content) {
-        let Some(contents) = self.names.get_mut(name) else { return };
+    fn unname(&mut self, share: &Share, content: &Content) {
+        let Some(contents) = self.names.get_mut(&share.name).filter(|_| !share.inner) else { return };
         if let Some(count) = contents.get_mut(content) {
             *count -= 1;
             if *count == 0 {
@@ -220,7 +228,7 @@ impl Shares {
             }
         }
         if contents.is_empty() {
-            self.names.remove(name);
+            self.names.remove(&share.name);
         }
     }
 }

@@ -16,15 +16,16 @@ use hobnob_protocol::{
     v1::{ClientFrame, reply::Body as Reply},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, sleep_until},
 };
 
 use crate::{
     dispatch,
     handler::{message::Ack, presence, private},
-    hub::{Handle, Mail, Place, Shared},
+    hub::{Handle, Mail, Place, Shared, Visit},
     link::{Gone, Link},
+    mailbox,
     node::Node,
     relay::Admission,
     rules::{invite::Party, push::Sent, rate::Bucket, stream::Sender},
@@ -64,9 +65,9 @@ pub(crate) struct Live<L> {
     pub(crate) device: bytes::Bytes,
     push: Push,
     shared: Arc<Shared>,
-    mail: mpsc::Receiver<Mail>,
-    pub(crate) acks_in: mpsc::Sender<Ack>,
-    acks: mpsc::Receiver<Ack>,
+    mail: mailbox::Receiver<Mail>,
+    pub(crate) acks_in: mailbox::Sender<Ack>,
+    acks: mailbox::Receiver<Ack>,
     in_flight: usize,
     /// A request that waits until all submits before it are answered, or until stored messages are pushed.
     held: Option<ClientFrame>,
@@ -88,6 +89,8 @@ pub(crate) struct Live<L> {
     opened: Option<(u64, Box<hobnob_protocol::v1::Opened>)>,
     /// The right to use the relay.
     admission: Option<Admission>,
+    /// A background session's place.
+    _visit: Option<Visit>,
 }
 
 /// How it goes on after a step.
@@ -128,22 +131,22 @@ impl<L: Link> Live<L> {
         wire: Wire<L>,
         entered: Entered,
         handle: Handle,
-        mail: mpsc::Receiver<Mail>,
+        mail: mailbox::Receiver<Mail>,
     ) -> Self {
         let Entered { logged_in, id, device } = entered;
         let (now, shared) = (Instant::now(), handle.shared.clone());
         let place = logged_in.place;
-        let blocks = if logged_in.background {
-            Arc::default()
+        let (blocks, visit) = if logged_in.background {
+            (Arc::default(), Some(node.hub.visit(place, handle)))
         } else {
-            node.hub.attach(place, &logged_in.name, logged_in.blocked, handle)
+            (node.hub.attach(place, &logged_in.name, logged_in.blocked, handle), None)
         };
         for replaced in logged_in.replaced {
             presence::detach(&node, replaced, Close::Replaced);
         }
         let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
         let limits = node.policy.limits();
-        let (acks_in, acks) = mpsc::channel(IN_FLIGHT_MAX);
+        let (acks_in, acks) = mailbox::bounded(IN_FLIGHT_MAX);
         let push = Push {
             account: place.account,
             blocks,
@@ -179,6 +182,7 @@ impl<L: Link> Live<L> {
             probes: Vec::new(),
             opened: Some((id, Box::new(logged_in.opened))),
             admission,
+            _visit: visit,
             node,
             wire,
         }
@@ -254,9 +258,7 @@ impl<L: Link> Live<L> {
         self.wire.reply(id, Reply::Opened(*opened)).await?;
         self.wire.flush().await?;
         self.push.begin();
-        if !self.background {
-            self.confirm().await?;
-        }
+        self.confirm().await?;
         loop {
             if self.push.is_behind() && !self.background {
                 self.catch_up().await?;
@@ -278,13 +280,17 @@ impl<L: Link> Live<L> {
         let Place { account, session, generation } = self.place;
         let internal = |_| Stop::Break(Close::Internal);
         let row = self.node.writer.run(move |tx| tx.session(session)).await.map_err(internal)?;
-        match row {
-            Some(row) if row.ended.is_none() && row.generation == generation => {}
-            Some(row) if row.ended.is_none() => return Err(Stop::Kicked(Close::Replaced)),
-            _ => {
-                presence::detach(&self.node, self.place, Close::Replaced);
-                return Err(Stop::Kicked(Close::Replaced));
-            }
+        // A row is gone with its account.
+        let ended = row.as_ref().map_or(Some(Ended::Kicked), |row| row.ended);
+        if let Some(ended) = ended {
+            presence::detach(&self.node, self.place, presence::close(ended));
+            return Err(Stop::Kicked(presence::close(ended)));
+        }
+        if self.background {
+            return Ok(());
+        }
+        if row.is_some_and(|row| row.generation != generation) {
+            return Err(Stop::Kicked(Close::Replaced));
         }
         let blocked = self.node.reader.run(move |store| store.blocks_of(account)).await.map_err(internal)?;
         self.node.hub.add_blocks(account, &blocked);
@@ -330,8 +336,8 @@ impl<L: Link> Live<L> {
         tokio::select! {
             biased;
             () = self.node.shutdown.cancelled() => self.drain().await,
-            Some(ack) = self.acks.recv() => self.ack(ack).await,
-            Some(mail) = self.mail.recv() => self.mail(mail).await,
+            ack = self.acks.recv() => self.ack(ack).await,
+            mail = self.mail.recv() => self.mail(mail).await,
             input = read, if may_read => self.input(input).await,
             () = sleep_until(deadline) => self.tick().await,
         }
@@ -340,11 +346,11 @@ impl<L: Link> Live<L> {
     /// Takes what has come meanwhile, so that it is written together.
     async fn drain_queues(&mut self) -> Step {
         for _ in 0..TURN {
-            let Ok(ack) = self.acks.try_recv() else { break };
+            let Some(ack) = self.acks.try_recv() else { break };
             self.ack(ack).await?;
         }
         for _ in 0..TURN {
-            let Ok(mail) = self.mail.try_recv() else { break };
+            let Some(mail) = self.mail.try_recv() else { break };
             self.mail(mail).await?;
         }
         for _ in 0..TURN {
@@ -417,7 +423,7 @@ impl<L: Link> Live<L> {
     async fn drain(&mut self) -> Step {
         let answers = async {
             while self.in_flight > 0 {
-                let Some(ack) = self.acks.recv().await else { break };
+                let ack = self.acks.recv().await;
                 self.in_flight -= 1;
                 self.wire.reply(ack.id, Reply::Submitted(ack.submitted)).await?;
             }

@@ -22,6 +22,7 @@ pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: 
         Err(close) => return close_with(&mut wire, close).await,
     };
     drop(waiting);
+    handle.shared.came(address, node.world.now_ms());
     let mut live = live::Live::begin(node, wire, entered, handle, mail);
     if let Some(close) = live.run().await {
         live.close(close).await;

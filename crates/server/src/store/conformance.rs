@@ -4,6 +4,7 @@
 
 mod accounts;
 mod blocks;
+mod keeping;
 mod logins;
 mod outboxes;
 mod random;
@@ -44,6 +45,9 @@ macro_rules! each_store {
 each_store! {
     accounts: added_once passwords_change last_seen_goes_forward epoch_changes names_in_order
         a_failed_transaction_leaves_no_account skeletons_are_found;
+    keeping: accounts_are_listed accounts_are_disabled accounts_are_renamed failures_follow_a_name
+        deleted_accounts_leave_only_what_others_have a_deleted_name_is_free the_server_has_a_name
+        sessions_are_listed failures_of_a_name_are_cleared a_failed_transaction_keeps_accounts;
     streams: numbers_are_dense entries_come_in_bounds unread_is_accounted cursor_stays_in_bounds
         hidden_entries_count_on a_failed_transaction_leaves_the_stream many_senders_are_counted_apart;
     trim: noted_entries_go heads_survive_trimming trimming_is_bounded broadcast_waits_for_sessions

@@ -6,6 +6,7 @@
 //!
 //! A transaction holds the lock: reads of the same store from inside `work` would wait for ever.
 
+mod accounts;
 mod logins;
 mod tx;
 
@@ -16,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{
-    Account, AccountId, Entry, Failures, OutboxId, OutboxState, Result, SessionId, SessionRow, Store,
-    StreamId, Tx, UNKNOWN_NAMES_MAX,
+    Account, AccountId, Entry, Failures, Listed, OutboxId, OutboxState, Result, SERVER, SERVER_NAME,
+    SessionId, SessionRow, Store, StreamId, Tx, UNKNOWN_NAMES_MAX,
 };
 
 /// A store in memory. Clones share their data.
@@ -52,6 +53,7 @@ struct AccountRow {
     account: Account,
     key: String,
     skeleton: String,
+    created_ms: i64,
 }
 
 /// What is known of a stream without counting; `unread` and `bytes` are of an inbox only.
@@ -78,6 +80,8 @@ struct Data {
     last_ids: BTreeMap<&'static str, i64>,
     accounts: BTreeMap<AccountId, AccountRow>,
     keys: BTreeMap<String, AccountId>,
+    /// Names of accounts that were deleted.
+    former: BTreeMap<AccountId, String>,
     skeletons: BTreeMap<(String, AccountId), ()>,
     entries: BTreeMap<(StreamId, u64), Entry>,
     tallies: BTreeMap<StreamId, Tally>,
@@ -106,6 +110,19 @@ impl Data {
 
     fn account(&self, id: AccountId) -> Option<Account> {
         self.accounts.get(&id).map(|row| row.account.clone())
+    }
+
+    fn listed(&self, key: &str, id: AccountId) -> Option<Listed> {
+        let row = self.accounts.get(&id)?;
+        let classes =
+            self.failures.range((key.to_owned(), Vec::new())..).take_while(|((of, _), _)| of == key);
+        let blocked = classes.map(|(_, row)| row.failures.blocked_until_ms).max();
+        Some(Listed {
+            account: row.account.clone(),
+            key: key.to_owned(),
+            created_ms: row.created_ms,
+            blocked_until_ms: blocked.unwrap_or(0),
+        })
     }
 
     fn tally(&self, stream: StreamId) -> Tally {
@@ -205,11 +222,27 @@ impl Store for MemoryStore {
 
     fn names(&self, accounts: &[AccountId]) -> Result<Vec<String>> {
         let data = self.data();
-        let name = |id| data.accounts.get(id).map(|row| row.account.name.clone()).unwrap_or_default();
+        let name = |id: &AccountId| {
+            let (here, former) = (data.accounts.get(id), data.former.get(id));
+            let own = here.map(|row| &row.account.name).or(former).cloned();
+            own.or_else(|| (*id == SERVER).then(|| SERVER_NAME.to_owned())).unwrap_or_default()
+        };
         Ok(accounts.iter().map(name).collect())
     }
 
     fn online_sessions(&self) -> Result<Vec<SessionRow>> {
         Ok(self.data().sessions.values().filter(|row| row.online).cloned().collect())
+    }
+
+    fn accounts(&self, after: &str, max: usize) -> Result<Vec<Listed>> {
+        let data = self.data();
+        let keys = data.keys.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        Ok(keys.take(max).filter_map(|(key, id)| data.listed(key, *id)).collect())
+    }
+
+    fn sessions(&self, after: SessionId, max: usize) -> Result<Vec<SessionRow>> {
+        let data = self.data();
+        let above = data.sessions.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
+        Ok(above.filter(|row| row.ended.is_none()).take(max).cloned().collect())
     }
 }

@@ -25,6 +25,11 @@ pub struct SessionId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub i64);
 
+/// Who has sent what the server itself says, in broadcast only. No account has this number.
+pub const SERVER: AccountId = AccountId(-1);
+/// The name of that sender; nobody can register it.
+pub const SERVER_NAME: &str = "server";
+
 /// A stream: a dense log numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamId {
@@ -67,6 +72,21 @@ pub struct Account {
     pub cursor: u64,
     /// When it was last online, in ms since 1970; 0: never. Meaningless while it is online.
     pub last_seen_ms: i64,
+    /// Nobody may log in to it.
+    pub disabled: bool,
+}
+
+/// An account as a list of all shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its row.
+    pub account: Account,
+    /// The form by which it is found.
+    pub key: String,
+    /// When it was made, in ms since 1970.
+    pub created_ms: i64,
+    /// The latest end of a block by failed logins of any class, in ms since 1970; 0: there was none.
+    pub blocked_until_ms: i64,
 }
 
 /// A string that `Debug` does not show.
@@ -92,6 +112,17 @@ pub struct NewAccount {
     pub password: Secret,
     /// Now, in ms since 1970.
     pub created_ms: i64,
+}
+
+/// What an account is to be called.
+#[derive(Clone, Debug)]
+pub struct NewName {
+    /// For display.
+    pub name: String,
+    /// The form by which it is found (case folded); unique.
+    pub key: String,
+    /// UTS 39 skeleton of the name.
+    pub skeleton: String,
 }
 
 /// One entry of a stream.
@@ -148,6 +179,8 @@ pub enum Ended {
     Replaced = 3,
     /// The password was changed.
     PasswordChanged = 4,
+    /// The server's keeper ended it.
+    Kicked = 5,
 }
 
 /// A session's row.
@@ -240,11 +273,18 @@ pub trait Store: Send + Sync + 'static {
     /// Accounts whose `last_seen_ms` is `since_ms` or later.
     fn seen_since(&self, since_ms: i64) -> Result<Vec<AccountId>>;
 
-    /// Display names, in the order asked; a row that is gone gives an empty one.
+    /// Display names, in the order asked. [`SERVER`] has one, and so has an account that was deleted: the one it
+    /// had. What never was an account gives an empty one.
     fn names(&self, accounts: &[AccountId]) -> Result<Vec<String>>;
 
     /// Every session that counts as online.
     fn online_sessions(&self) -> Result<Vec<SessionRow>>;
+
+    /// Accounts whose key is above `after`, in the order of keys, at most `max`.
+    fn accounts(&self, after: &str, max: usize) -> Result<Vec<Listed>>;
+
+    /// Sessions above `after` that have not ended, in the order of rows, at most `max`.
+    fn sessions(&self, after: SessionId, max: usize) -> Result<Vec<SessionRow>>;
 }
 
 /// One transaction. Sees its own writes.
@@ -268,6 +308,17 @@ pub trait Tx {
 
     /// Notes when an account was last online; an earlier time than the noted one changes nothing.
     fn set_last_seen(&mut self, account: AccountId, ms: i64) -> Result<()>;
+
+    /// Notes whether nobody may log in to it.
+    fn set_disabled(&mut self, account: AccountId, disabled: bool) -> Result<()>;
+
+    /// Gives an account another name; its failures ([`Tx::failures`]) go with it. `false`, and nothing has changed, if
+    /// the key is another's, or there is no such account.
+    fn rename(&mut self, account: AccountId, name: &NewName) -> Result<bool>;
+
+    /// Removes an account and all that is its own: inbox, outboxes, sessions, devices, failures, blocks both ways. What
+    /// it sent stays in the inboxes of others and in broadcast, under the name it had.
+    fn delete_account(&mut self, account: AccountId) -> Result<()>;
 
     // ------------------------------------------------------------ streams
 
@@ -356,6 +407,9 @@ pub trait Tx {
     /// Notes them; a default value forgets the class. Of names that are not accounts at most
     /// [`UNKNOWN_NAMES_MAX`] are kept, the oldest goes.
     fn set_failures(&mut self, name: &str, device: &[u8], failures: Failures, now_ms: i64) -> Result<()>;
+
+    /// Forgets the failures of all classes of a name; returns how many classes there were.
+    fn clear_failures(&mut self, name: &str) -> Result<usize>;
 
     /// Counts a failed login to an account by the device with this key, for [`Tx::take_failed_logins`]. At most
     /// [`DEVICES_MAX`] keys are told apart an account; what more there are count together under the empty key.

@@ -3,6 +3,7 @@
 //! One connection writes, a few others read beside it (WAL). The schema keeps no heads and no counters, and
 //! what the path of a message asks is answered from what the writer remembers (`cache.rs`).
 
+mod accounts;
 mod cache;
 mod inbox;
 mod logins;
@@ -25,7 +26,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::{
-    Account, AccountId, Entry, Result, SessionRow, Store, StoreError, StreamId, Tx, UNKNOWN_NAMES_MAX,
+    Account, AccountId, Entry, Listed, Result, SessionId, SessionRow, Store, StoreError, StreamId, Tx,
+    UNKNOWN_NAMES_MAX,
 };
 use cache::Cache;
 use reads::Readers;
@@ -68,6 +70,12 @@ struct Writer {
     log: PathBuf,
     /// Size of the log above which it is emptied; higher than wanted while readers prevented that.
     log_bytes_limit: u64,
+}
+
+/// Bytes of the database of a folder, and of its write-ahead log; 0 for what is not there.
+pub(crate) fn size(dir: &Path) -> (u64, u64) {
+    let bytes = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    (bytes(open::database(dir)), bytes(open::log(dir)))
 }
 
 impl SqliteStore {
@@ -225,6 +233,14 @@ impl Store for SqliteStore {
 
     fn online_sessions(&self) -> Result<Vec<SessionRow>> {
         self.readers.read(sessions::online)
+    }
+
+    fn accounts(&self, after: &str, max: usize) -> Result<Vec<Listed>> {
+        self.readers.read(|conn| reads::accounts(conn, after, max))
+    }
+
+    fn sessions(&self, after: SessionId, max: usize) -> Result<Vec<SessionRow>> {
+        self.readers.read(|conn| sessions::above(conn, after, max))
     }
 }
 

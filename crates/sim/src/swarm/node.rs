@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hobnob_peer::swarm::{Chunks, Setup, Swarm};
+use hobnob_peer::swarm::{ChunkSet, Setup, Swarm};
 
 use super::fifo::Service;
 use super::plan::{Manner, Member, Plan};
@@ -57,9 +57,9 @@ impl Node {
     pub(super) fn new(plan: &Plan, number: usize) -> Self {
         let member = plan.members[number].clone();
         let mut setup = Setup::new(plan.size, plan.chunk_bytes).expect("a plan with chunks");
-        let chunks = setup.have.total();
+        let chunks = setup.have.chunks();
         if member.has_all || member.manner != Manner::Honest {
-            setup.have = Chunks::full(chunks);
+            setup.have = ChunkSet::all(chunks);
         }
         if plan.random_choice {
             setup.random_first = u32::MAX;
@@ -88,9 +88,9 @@ impl Node {
     }
 
     /// What it tells others that it has.
-    pub(super) fn told(&self) -> Chunks {
+    pub(super) fn told(&self) -> ChunkSet {
         match self.member.manner {
-            Manner::Boaster => Chunks::full(self.swarm.have().total() + 1000),
+            Manner::Boaster => ChunkSet::all(self.swarm.have().chunks() + 1000),
             _ => self.swarm.have().clone(),
         }
     }

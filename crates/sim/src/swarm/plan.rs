@@ -58,7 +58,7 @@ impl Plan {
 /// Bytes of a chunk of a file of this size: a power of two from 256 KiB, so that there are at most 16,384.
 #[must_use]
 pub fn chunk_bytes(size: u64) -> u64 {
-    size.div_ceil(u64::from(hobnob_peer::swarm::CHUNKS_MAX)).next_power_of_two().max(256 << 10)
+    size.div_ceil(u64::from(hobnob_protocol::limits::FILE_CHUNKS_MAX)).next_power_of_two().max(256 << 10)
 }
 
 /// One device.

@@ -1,6 +1,6 @@
 //! The server: who has what, as it was told.
 
-use hobnob_peer::swarm::{Chunks, Found, Peer, Report};
+use hobnob_peer::swarm::{ChunkSet, Found, Peer, Report};
 
 use crate::chance::Chance;
 
@@ -8,21 +8,21 @@ use crate::chance::Chance;
 const HOLDERS_MAX: usize = 30;
 
 pub(super) struct Server {
-    maps: Vec<Chunks>,
+    maps: Vec<ChunkSet>,
     online: Vec<bool>,
     chance: Chance,
 }
 
 impl Server {
     pub(super) fn new(seed: u64, members: usize, chunks: u32) -> Self {
-        let maps = vec![Chunks::new(chunks); members];
+        let maps = vec![ChunkSet::none(chunks); members];
         Self { maps, online: vec![false; members], chance: Chance::new(seed, "server") }
     }
 
     pub(super) fn online(&mut self, member: usize, online: bool) {
         self.online[member] = online;
         if !online {
-            self.maps[member] = Chunks::new(self.maps[member].total());
+            self.maps[member] = ChunkSet::none(self.maps[member].chunks());
         }
     }
 
@@ -35,7 +35,7 @@ impl Server {
             Report::More(chunks) => chunks.iter().for_each(|chunk| {
                 map.insert(*chunk);
             }),
-            Report::Complete => *map = Chunks::full(map.total()),
+            Report::Complete => *map = ChunkSet::all(map.chunks()),
         }
     }
 

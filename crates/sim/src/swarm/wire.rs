@@ -56,7 +56,7 @@ impl World {
         match node.member.manner {
             Manner::Silent => {}
             // It has the lower half.
-            Manner::Boaster if chunk >= node.swarm.have().total() / 2 => {
+            Manner::Boaster if chunk >= node.swarm.have().chunks() / 2 => {
                 self.word(to, from, Word::Refused(chunk, Refusal::NotHere));
             }
             _ if here => self.uploads(to, UploadEvent::Request { peer: Peer(from as u64), chunk }),

@@ -1,5 +1,6 @@
 //! The machine by tables, and (`world`) against a tiny server with losses at every point.
 
+mod aside;
 mod many;
 mod private;
 mod world;
@@ -433,6 +434,7 @@ fn closes_and_refusals_end_the_session_or_do_not() {
         (Close::Replaced, "Replaced, forget: true"),
         (Close::Idle, "TimedOut, forget: true"),
         (Close::PasswordChanged, "Expired, forget: true"),
+        (Close::Kicked, "Kicked, forget: true"),
         (Close::LoggedOut, "Expired, forget: true"),
         (Close::BadFrame, "Failed(\"bad frame\"), forget: false"),
     ];
@@ -449,6 +451,7 @@ fn closes_and_refusals_end_the_session_or_do_not() {
         (Reason::LoggedOut, Some("Expired, forget: true")),
         (Reason::UnknownToken, Some("Expired, forget: true")),
         (Reason::PasswordChanged, Some("Expired, forget: true")),
+        (Reason::Kicked, Some("Kicked, forget: true")),
         (Reason::BadDevice, Some("Failed(\"words\"), forget: false")),
         (Reason::Throttled, None),
     ];

@@ -41,10 +41,37 @@ fn lines_are_read_by_the_table() {
     check("verify luke", Typed::Verify { user: luke(), confirm: false });
     check("verify luke  ok", Typed::Verify { user: luke(), confirm: true });
     check("path luke", Typed::Path(luke()));
+    check("share  /a  path/with spaces ", Typed::Share("/a  path/with spaces".to_owned()));
+    check("register a", Typed::Share("a".to_owned()));
+    check("unshare a b", Typed::Unshare("a b".to_owned()));
+    check("shares", Typed::Shares);
+    check("files", Typed::ListFiles(String::new()));
+    check("files *.txt and more", Typed::ListFiles("*.txt and more".to_owned()));
+    check("searchFile a b", Typed::SearchFile("a b".to_owned()));
+    for word in ["download", "p2pDownload", "get", "/get"] {
+        check(&format!("{word} a b"), Typed::Download("a b".to_owned()));
+    }
+    check("downloads", Typed::Downloads);
+    check("cancel a b", Typed::Cancel("a b".to_owned()));
     check("passwd", Typed::Passwd);
     check("help", Typed::Help(None));
     check("help /block", Typed::Help(find("block")));
     check("/logout", Typed::Logout);
+}
+
+#[test]
+fn the_numbers_at_the_end_are_chunks() {
+    let chunks =
+        |name: &str, chunks: &[u32]| Typed::SearchChunk { name: name.to_owned(), chunks: chunks.into() };
+    check("searchChunk a 0", chunks("a", &[0]));
+    check("searchChunk a b 2  007 1", chunks("a b", &[2, 7, 1]));
+    check("searchChunk part 7 x 3", chunks("part 7 x", &[3]));
+    check("searchChunk 7 3", chunks("7", &[3]));
+    check("searchChunk a -1 4", chunks("a -1", &[4]));
+    check("searchChunk a 99999999999", chunks("a", &[u32::MAX]));
+    for line in ["searchChunk", "searchChunk a", "searchChunk 1", "searchChunk a b", "searchChunk a 1 b"] {
+        wrong(line, "Error. Usage: searchChunk <name> <chunk>…");
+    }
 }
 
 #[test]
@@ -66,6 +93,14 @@ fn mistakes_are_told_apart() {
     }
     wrong("broadcast", "Error. Usage: broadcast <message>");
     wrong("whoelse now", "Error. Usage: whoelse");
+    wrong("register", "Error. Usage: share <path>");
+    wrong("unshare ", "Error. Usage: unshare <name or id>");
+    wrong("shares x", "Error. Usage: shares");
+    wrong("searchFile", "Error. Usage: searchFile <name>");
+    wrong("searchfile a", "Error. Invalid command");
+    wrong("get", "Error. Usage: download <name or id>");
+    wrong("downloads x", "Error. Usage: downloads");
+    wrong("cancel", "Error. Usage: cancel <name>");
     for seconds in ["", " -1", " +1", " 1.5", " one", " 1 2", " 0x10"] {
         wrong(&format!("whoelsesince{seconds}"), "Error. Usage: whoelsesince <seconds>");
     }

@@ -79,6 +79,13 @@ impl Driver<'_> {
                 () = sleep_until(due) => self.session.tick(self.now()),
             };
         }
+        self.close().await;
+    }
+
+    /// Ends what goes on with others: files first, which run over the network too.
+    pub(super) async fn close(&mut self) {
+        self.passing = None;
+        self.exchange.leave().await;
         self.peers.close().await;
     }
 }

@@ -29,7 +29,8 @@ impl Session {
 
     /// Says good-bye without waiting any more. What was not judged counts as done.
     pub(crate) fn leave(&mut self, now: Duration) -> Vec<Effect> {
-        let mut effects = vec![Effect::LogOut];
+        let mut effects = self.unfinished();
+        effects.push(Effect::LogOut);
         effects.extend(self.part(now));
         effects
     }

@@ -10,23 +10,30 @@ pub(in crate::chat) struct World {
     pub(in crate::chat) given: VecDeque<Command>,
     /// Wishes for the network of peers.
     pub(in crate::chat) network: Vec<talk::Effect>,
+    /// Wishes about files.
+    pub(in crate::chat) wishes: Vec<Wish>,
     pub(in crate::chat) now: Duration,
     tickets: u64,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self {
-            session: Session::new(Talks::new("Yoda", [1; 32], Keys::default())),
-            given: VecDeque::new(),
-            network: Vec::new(),
-            now: Duration::ZERO,
-            tickets: 0,
-        }
+        Self::at(Place::default())
     }
 }
 
 impl World {
+    pub(in crate::chat) fn at(place: Place) -> Self {
+        Self {
+            session: Session::new(Talks::new("Yoda", [1; 32], Keys::default()), place),
+            given: VecDeque::new(),
+            network: Vec::new(),
+            wishes: Vec::new(),
+            now: Duration::ZERO,
+            tickets: 0,
+        }
+    }
+
     /// Types a line. Prompts and other effects come as text; commands are kept for [`answer`](Self::answer).
     pub(in crate::chat) fn typed(&mut self, line: &str) -> String {
         let effects = self.session.typed(Input::Line(line.to_owned()), self.now);
@@ -63,6 +70,14 @@ impl World {
                 }
                 Effect::Path(link) => format!("[path {link:?}]"),
                 Effect::Reachable(contact) => format!("[reachable {:?}]", contact.addresses),
+                Effect::BeginFiles(blocked) => format!("[begin {blocked:?}]"),
+                Effect::Files(wish) => {
+                    self.wishes.push(wish);
+                    String::new()
+                }
+                Effect::Listening(port) => format!("[listening {port}]"),
+                Effect::Pass(id, _) => format!("[pass {}]", id.0),
+                Effect::Row(row) => format!("[row {}]", row.map_or_else(String::new, |row| row.text(60))),
                 Effect::Active => "[active]".to_owned(),
                 Effect::SaveKeys(keys) => format!("[keep {}]", keys.lines().count()),
                 Effect::Left => "[left]".to_owned(),

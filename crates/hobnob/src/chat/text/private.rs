@@ -7,7 +7,7 @@ use hobnob_peer::{
     talk::{News, TalkError},
 };
 
-use super::{INVALID_USER, error, one_line, paragraph};
+use super::{INVALID_USER, NOT_ASKED, error, one_line, paragraph};
 
 /// What a person is told. Empty for [`News::Path`], which has to be looked up first; without a newline at its end it is
 /// a question.
@@ -78,7 +78,7 @@ fn refused(why: &TalkError) -> String {
         TalkError::Connected(user) => error(&format!("You have already connected with {user}")),
         TalkError::AlreadyAsked(user) => error(&format!("You have already asked {user}")),
         TalkError::TooMany => error("Too many requests for private messaging are waiting"),
-        TalkError::NotAsked => error("The server could not be asked. Please try again later"),
+        TalkError::NotAsked => NOT_ASKED.to_owned(),
         TalkError::NoConnection(user) => error(&format!("Could not connect to {user}")),
         TalkError::NotEnabled(user) => error(&format!("Private messaging to {user} not enabled")),
         TalkError::PrivateSelf => error("Cannot send private message to self"),

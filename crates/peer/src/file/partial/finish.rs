@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::file::manifest::Manifest;
 use crate::file::name;
-use crate::file::partial::journal::{Journal, Record};
+use crate::file::partial::journal::Record;
 use crate::file::partial::open::NAMES_MAX;
 use crate::file::partial::{Partial, PartialError, lock};
 use crate::file::source::{Source, SourceError};
@@ -29,13 +29,13 @@ impl Partial {
     /// Not all is there, the part is gone, or the disk is full or failed: everything stays as it is, and it may be tried
     /// again.
     pub fn finish(&self) -> Result<Finished, PartialError> {
-        let mut journal = self.journal();
-        self.commit_with(&mut journal)?;
+        let committing = lock(&self.committing);
+        self.commit_alone(&committing)?;
         let manifest = self.complete_manifest()?;
         self.close_spares()?;
-        let path = self.rename(&mut journal)?;
+        let path = self.rename()?;
         self.disk.sync_folder(self.folder())?;
-        journal.remove()?;
+        self.journal.remove()?;
         let source = Source::written(&path, &self.file, manifest);
         Ok(Finished { path, source })
     }
@@ -45,12 +45,12 @@ impl Partial {
     /// # Errors
     /// A file could not be removed.
     pub fn discard(&self) -> Result<(), PartialError> {
-        let journal = self.journal();
+        let _committing = lock(&self.committing);
         self.state().broken = true;
         if self.is_here(&self.path())? {
             self.disk.remove(&self.path())?;
         }
-        Ok(journal.remove()?)
+        Ok(self.journal.remove()?)
     }
 
     /// The manifest of a file whose chunks are all durable.
@@ -71,7 +71,7 @@ impl Partial {
     }
 
     /// The journal knows each name before it is tried, so that after a crash the file is found under it.
-    fn rename(&self, journal: &mut Journal) -> Result<PathBuf, PartialError> {
+    fn rename(&self) -> Result<PathBuf, PartialError> {
         let part = self.path();
         for number in 0..NAMES_MAX {
             let name = name::numbered(self.name(), number, "");
@@ -89,8 +89,8 @@ impl Partial {
             if !self.is_here(&part)? {
                 return Err(PartialError::Gone);
             }
-            journal.append(&[Record::Finishing(&name)])?;
-            journal.sync().map_err(|error| self.fail(&error))?;
+            self.journal.append(&[Record::Finishing(&name)])?;
+            self.journal.sync().map_err(|error| self.fail(&error))?;
             match self.disk.rename(&part, &path) {
                 Ok(()) => return Ok(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

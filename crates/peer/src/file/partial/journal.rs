@@ -1,8 +1,13 @@
-//! Which chunks of a download are verified and durable: a file of records that is only appended to.
+//! Which chunks of a download are verified, and which of them are durable: a file of records that is only appended to.
 //!
 //! A record is its length, its content and a checksum, which covers its place in the file too. The first record that is
-//! not whole ends the journal: a crash left it, and whatever it said was told to nobody. The journal is locked by whoever
-//! has the download open.
+//! not whole ends the journal: a crash left it. The journal is locked by whoever has the download open.
+//!
+//! Chunks that are *durable* were synced before this was written, and are believed. Chunks that are *written* were handed
+//! to the system, which keeps them when the process is killed, but not when the power fails: they are to be looked at
+//! again. A record of durable chunks ends what the records before it say of written ones and is followed by one of those
+//! that are still only written. So everything that a failed sync throws into doubt stands at the end, and is taken back
+//! by cutting the file, for which there is room even on a full disk.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
@@ -10,7 +15,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,8 +25,8 @@ use crate::file::chunk::Shape;
 use crate::file::id::ContentId;
 use crate::file::manifest::Manifest;
 use crate::file::map::ChunkSet;
-use crate::file::partial::PartialError;
 use crate::file::partial::disk::Disk;
+use crate::file::partial::{PartialError, lock};
 
 /// How the names of journals end.
 pub(super) const SUFFIX: &str = ".journal";
@@ -29,12 +34,13 @@ pub(super) const SUFFIX: &str = ".journal";
 const JOURNAL_BYTES_MAX: u64 = 8 << 20;
 const CHECKSUM_BYTES: usize = 8;
 /// Of the format; a journal of another version is as good as none.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const HEADER: u8 = 1;
 const MANIFEST: u8 = 2;
-const CHUNKS: u8 = 3;
+const DURABLE: u8 = 3;
 const FINISHING: u8 = 4;
+const WRITTEN: u8 = 5;
 
 /// What a download is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +86,9 @@ pub(super) enum Record<'a> {
     /// A manifest that is proven.
     Manifest(&'a Manifest),
     /// Chunks that are verified and durable, beside those before.
-    Chunks(&'a ChunkSet),
+    Durable(&'a ChunkSet),
+    /// Chunks that are verified and written, beside those since the last record of durable ones.
+    Written(&'a ChunkSet),
     /// All chunks are; this is the name that is tried now.
     Finishing(&'a str),
 }
@@ -90,10 +98,21 @@ pub(super) enum Record<'a> {
 pub(super) struct Kept {
     pub(super) header: Header,
     pub(super) manifest: Option<Manifest>,
-    pub(super) chunks: ChunkSet,
+    /// Chunks that are believed to be there.
+    pub(super) durable: ChunkSet,
+    /// Chunks that are there unless the power failed.
+    pub(super) written: ChunkSet,
     pub(super) finishing: Option<String>,
-    /// Bytes of the records that are whole.
-    len: u64,
+    ends: Ends,
+}
+
+/// Where the journal ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ends {
+    /// Bytes of the records that are whole; behind them may be what a failed write left.
+    whole: u64,
+    /// Bytes of those up to the last of durable chunks.
+    sure: u64,
 }
 
 /// A journal that is open, and locked.
@@ -102,8 +121,14 @@ pub(super) struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: File,
-    /// Bytes of the records that are whole; behind them may be what a failed write left.
-    len: u64,
+    ends: Mutex<Ends>,
+}
+
+/// The end of a journal, where one writes at a time.
+#[derive(Debug)]
+pub(super) struct Tail<'a> {
+    journal: &'a Journal,
+    ends: MutexGuard<'a, Ends>,
 }
 
 impl Journal {
@@ -116,33 +141,37 @@ impl Journal {
     ) -> Result<(Self, Option<Kept>), PartialError> {
         // With the size: if somebody lies about it, the true one is another download.
         let path = folder.join(format!("{id:#}-{}{SUFFIX}", shape.size()));
-        let file = lock(&path)?;
+        let file = open_locked(&path)?;
         let kept = read(&path)?.filter(|kept| kept.header.id == id && kept.header.shape == shape);
-        let len = kept.as_ref().map_or(0, |kept| kept.len);
-        Ok((Self { disk, path, file, len }, kept))
+        let ends = kept.as_ref().map_or(Ends::default(), |kept| kept.ends);
+        if file.metadata()?.len() > ends.whole {
+            // What is left of a crash shall not come to stand behind what is written from now on.
+            disk.resize(&file, ends.whole)?;
+        }
+        Ok((Self { disk, path, file, ends: Mutex::new(ends) }, kept))
     }
 
     /// Begins anew: nothing of what was before counts.
-    pub(super) fn begin(&mut self, header: &Header) -> io::Result<()> {
+    pub(super) fn begin(&self, header: &Header) -> io::Result<()> {
+        let mut tail = self.tail();
         self.disk.resize(&self.file, 0)?;
         self.disk.sync(&self.file)?;
-        self.len = 0;
-        self.write(&[frame(0, &encode_header(header))])?;
+        *tail.ends = Ends::default();
+        tail.write(&frame(0, &encode_header(header)))?;
+        tail.ends.sure = tail.ends.whole;
+        drop(tail);
         self.sync()?;
         self.path.parent().map_or(Ok(()), |folder| self.disk.sync_folder(folder))
     }
 
-    /// Writes records, durable only after [`sync`](Self::sync). If it fails they count for nothing, and it may be tried
-    /// again.
-    pub(super) fn append(&mut self, records: &[Record<'_>]) -> io::Result<()> {
-        let mut end = self.len;
-        let mut frames = Vec::with_capacity(records.len());
-        for record in records {
-            let frame = frame(end, &encode(*record));
-            end += frame.len() as u64;
-            frames.push(frame);
-        }
-        self.write(&frames)
+    /// Waits until nobody else writes.
+    pub(super) fn tail(&self) -> Tail<'_> {
+        Tail { journal: self, ends: lock(&self.ends) }
+    }
+
+    /// Writes records; see [`Tail::append`].
+    pub(super) fn append(&self, records: &[Record<'_>]) -> io::Result<()> {
+        self.tail().append(records)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
@@ -156,11 +185,34 @@ impl Journal {
             result => result,
         }
     }
+}
 
-    fn write(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
-        let bytes = frames.concat();
-        self.disk.write(&self.file, &bytes, self.len)?;
-        self.len += bytes.len() as u64;
+impl Tail<'_> {
+    /// Writes records, durable only after [`Journal::sync`]. If it fails they count for nothing, and it may be tried
+    /// again.
+    pub(super) fn append(&mut self, records: &[Record<'_>]) -> io::Result<()> {
+        let (mut bytes, mut sure) = (Vec::new(), self.ends.sure);
+        for record in records {
+            bytes.extend(frame(self.ends.whole + bytes.len() as u64, &encode(*record)));
+            if matches!(record, Record::Durable(_)) {
+                sure = self.ends.whole + bytes.len() as u64;
+            }
+        }
+        self.write(&bytes)?;
+        self.ends.sure = sure;
+        Ok(())
+    }
+
+    /// Takes back what was said of chunks that are only written, and what came with it.
+    pub(super) fn forget_written(&mut self) -> io::Result<()> {
+        self.journal.disk.resize(&self.journal.file, self.ends.sure)?;
+        self.ends.whole = self.ends.sure;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.journal.disk.write(&self.journal.file, bytes, self.ends.whole)?;
+        self.ends.whole += bytes.len() as u64;
         Ok(())
     }
 }
@@ -178,7 +230,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Kept>> {
 }
 
 /// Opens a file, made if need be, and locks it.
-fn lock(path: &Path) -> Result<File, PartialError> {
+fn open_locked(path: &Path) -> Result<File, PartialError> {
     loop {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
@@ -229,7 +281,8 @@ fn encode_header(header: &Header) -> Vec<u8> {
 fn encode(record: Record<'_>) -> Vec<u8> {
     match record {
         Record::Manifest(manifest) => [&[MANIFEST], manifest.encode()].concat(),
-        Record::Chunks(chunks) => [&[CHUNKS], &chunks.encode()[..]].concat(),
+        Record::Durable(chunks) => [&[DURABLE], &chunks.encode()[..]].concat(),
+        Record::Written(chunks) => [&[WRITTEN], &chunks.encode()[..]].concat(),
         Record::Finishing(name) => [&[FINISHING], name.as_bytes()].concat(),
     }
 }
@@ -237,19 +290,23 @@ fn encode(record: Record<'_>) -> Vec<u8> {
 fn parse(content: &[u8]) -> Option<Kept> {
     let mut reader = Reader { rest: content };
     let header = parse_header(reader.record(0)?)?;
-    let chunks = ChunkSet::none(header.shape.chunks());
-    let mut kept = Kept { header, manifest: None, chunks, finishing: None, len: 0 };
-    loop {
-        kept.len = (content.len() - reader.rest.len()) as u64;
-        if reader.record(kept.len).and_then(|record| kept.apply(record)).is_none() {
-            return Some(kept);
+    let none = ChunkSet::none(header.shape.chunks());
+    let sure = (content.len() - reader.rest.len()) as u64;
+    let ends = Ends { whole: sure, sure };
+    let mut kept =
+        Kept { header, manifest: None, durable: none.clone(), written: none, finishing: None, ends };
+    while let Some(kind) = reader.record(kept.ends.whole).and_then(|record| kept.apply(record)) {
+        kept.ends.whole = (content.len() - reader.rest.len()) as u64;
+        if kind == DURABLE {
+            kept.ends.sure = kept.ends.whole;
         }
     }
+    Some(kept)
 }
 
 impl Kept {
-    /// None if the record makes no sense, which ends the journal.
-    fn apply(&mut self, record: &[u8]) -> Option<()> {
+    /// Its kind; none if the record makes no sense, which ends the journal.
+    fn apply(&mut self, record: &[u8]) -> Option<u8> {
         let (kind, content) = record.split_first()?;
         match *kind {
             MANIFEST => {
@@ -257,11 +314,15 @@ impl Kept {
                 // Nothing else is ever written down.
                 self.manifest = Some(manifest.proven());
             }
-            CHUNKS => self.chunks.insert_all(&ChunkSet::decode(self.chunks.chunks(), content).ok()?),
+            DURABLE => {
+                self.durable.insert_all(&ChunkSet::decode(self.durable.chunks(), content).ok()?);
+                self.written = ChunkSet::none(self.written.chunks());
+            }
+            WRITTEN => self.written.insert_all(&ChunkSet::decode(self.written.chunks(), content).ok()?),
             FINISHING => self.finishing = Some(str::from_utf8(content).ok()?.to_owned()),
             _ => return None,
         }
-        Some(())
+        Some(*kind)
     }
 }
 
@@ -339,17 +400,24 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, kept) = open(folder.path()).unwrap();
+        let (journal, kept) = open(folder.path()).unwrap();
         assert_eq!(kept, None);
         assert!(matches!(open(folder.path()), Err(PartialError::Busy)));
         journal.begin(&header()).unwrap();
-        journal.append(&[Record::Chunks(&some(&[3, 4]))]).unwrap();
-        journal.append(&[Record::Chunks(&some(&[159])), Record::Finishing("é.txt")]).unwrap();
+        journal.append(&[Record::Written(&some(&[3])), Record::Written(&some(&[4, 5]))]).unwrap();
+        journal.append(&[Record::Durable(&some(&[3, 4])), Record::Written(&some(&[5]))]).unwrap();
+        journal.append(&[Record::Written(&some(&[6]))]).unwrap();
         drop(journal);
-        let (mut journal, kept) = open(folder.path()).unwrap();
+        let (journal, kept) = open(folder.path()).unwrap();
         let kept = kept.unwrap();
-        assert_eq!((kept.header, kept.manifest), (header(), None));
-        assert_eq!((kept.chunks, kept.finishing), (some(&[3, 4, 159]), Some("é.txt".to_owned())));
+        assert_eq!((&kept.header, &kept.manifest), (&header(), &None));
+        assert_eq!((kept.durable, kept.written), (some(&[3, 4]), some(&[5, 6])));
+        journal.append(&[Record::Durable(&some(&[159])), Record::Finishing("é.txt")]).unwrap();
+        drop(journal);
+        let (journal, kept) = open(folder.path()).unwrap();
+        let kept = kept.unwrap();
+        assert_eq!((kept.durable, kept.written), (some(&[3, 4, 159]), some(&[])));
+        assert_eq!(kept.finishing, Some("é.txt".to_owned()));
         journal.begin(&header()).unwrap();
         journal.remove().unwrap();
         // Somebody who waited at the removed file would have a file that nobody finds.
@@ -357,14 +425,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_written_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = open(folder.path()).unwrap();
+        journal.begin(&header()).unwrap();
+        journal.append(&[Record::Written(&some(&[1]))]).unwrap();
+        journal.append(&[Record::Durable(&some(&[1])), Record::Written(&some(&[2]))]).unwrap();
+        journal.append(&[Record::Written(&some(&[3]))]).unwrap();
+        let reopened = |journal: Journal| {
+            drop(journal);
+            let (journal, kept) = open(folder.path()).unwrap();
+            let kept = kept.unwrap();
+            (journal, kept.durable, kept.written)
+        };
+        let (journal, durable, written) = reopened(journal);
+        assert_eq!((durable, written), (some(&[1]), some(&[2, 3])));
+        journal.tail().forget_written().unwrap();
+        journal.append(&[Record::Written(&some(&[4]))]).unwrap();
+        let (journal, durable, written) = reopened(journal);
+        assert_eq!((durable, written), (some(&[1]), some(&[4])));
+        // What a crash left behind the end is gone, and does not come back behind another record of the same length.
+        let torn = journal.file.metadata().unwrap().len() - 1;
+        journal.append(&[Record::Written(&some(&[5]))]).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&journal.file, b"x", torn).unwrap();
+        let (journal, durable, written) = reopened(journal);
+        assert_eq!((durable, written), (some(&[1]), some(&[])));
+        journal.append(&[Record::Written(&some(&[6]))]).unwrap();
+        assert_eq!(reopened(journal).2, some(&[6]));
+    }
+
+    #[test]
     fn the_first_damage_ends_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = open(folder.path()).unwrap();
+        let (journal, _) = open(folder.path()).unwrap();
+        let end = || journal.tail().ends.whole as usize;
         journal.begin(&header()).unwrap();
-        let mut ends = vec![journal.len as usize];
+        let mut ends = vec![end()];
         for chunk in [7, 8, 9] {
-            journal.append(&[Record::Chunks(&some(&[chunk]))]).unwrap();
-            ends.push(journal.len as usize);
+            journal.append(&[Record::Durable(&some(&[chunk]))]).unwrap();
+            ends.push(end());
         }
         let content = std::fs::read(&journal.path).unwrap();
         assert_eq!(content.len(), ends[3]);
@@ -372,18 +471,19 @@ mod tests {
         for cut in 0..=content.len() {
             let whole = ends.iter().filter(|end| **end <= cut).count();
             let found = parse(&content[..cut]);
-            assert_eq!(found.as_ref().map(|kept| kept.len as usize), whole.checked_sub(1).map(|n| ends[n]));
-            assert_eq!(found.map(|kept| kept.chunks), expected(whole), "{cut}");
+            let end = found.as_ref().map(|kept| kept.ends.whole as usize);
+            assert_eq!(end, whole.checked_sub(1).map(|n| ends[n]));
+            assert_eq!(found.map(|kept| kept.durable), expected(whole), "{cut}");
         }
         for at in 0..content.len() {
             let mut damaged = content.clone();
             damaged[at] ^= 1 << (at % 8);
             let whole = ends.iter().filter(|end| **end <= at).count();
-            assert_eq!(parse(&damaged).map(|kept| kept.chunks), expected(whole), "{at}");
+            assert_eq!(parse(&damaged).map(|kept| kept.durable), expected(whole), "{at}");
         }
         // A whole record in another place counts for nothing.
         let moved = [&content[..ends[0]], &content[ends[1]..]].concat();
-        assert_eq!(parse(&moved).map(|kept| kept.chunks), Some(some(&[])));
+        assert_eq!(parse(&moved).map(|kept| kept.durable), Some(some(&[])));
     }
 
     #[test]
@@ -391,7 +491,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
         assert_eq!(read(&path).unwrap(), None);
-        for content in [&b""[..], b"x", &[0xff; 100], &[0; 4096], &frame(0, &[]), &frame(0, &[HEADER, 2])] {
+        for content in
+            [&b""[..], b"x", &[0xff; 100], &[0; 4096], &frame(0, &[]), &frame(0, &[HEADER, VERSION])]
+        {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(&path).unwrap(), None);
         }

@@ -1,8 +1,11 @@
 //! A download on the disk, until it is complete.
 //!
 //! The content grows in `<name>.part`, a sparse file beside the name that it will have. A journal, which is kept
-//! elsewhere, in a folder that only hobnob writes to, says which chunks are verified and durable: data is synced first,
-//! then the journal. After a crash exactly these chunks count and none is read again. Journals are found by the content's id.
+//! elsewhere, in a folder that only hobnob writes to, says which chunks are verified: a chunk is noted as written as soon
+//! as its bytes are with the system, and as durable once they were synced, which is done for many at a time. A process
+//! that is killed has lost nothing, because the system has the bytes; when the power fails, what was not synced may be
+//! lost or torn. So chunks that are durable are believed when a download is opened, and those that are only written (one
+//! batch at most, or two while one is being synced) are read and verified again. Journals are found by the content's id.
 //!
 //! A chunk comes in through a [`ChunkWriter`], verified while it is written. From then on it can be read and offered to
 //! others; [`Partial::commit`] makes durable what came since the last time. [`Partial::finish`] gives the file its name.
@@ -87,15 +90,18 @@ impl From<io::Error> for PartialError {
 
 /// A download, open and locked.
 ///
-/// Its locks are taken in the order journal, spares, claim of a chunk, state; the last is never held while the disk is
-/// waited for.
+/// Its locks are taken in the order committing, spares, claim of a chunk, tail of the journal, state. The last is never
+/// held while the disk is waited for, and the tail only for a short write, never for a sync: who brings a chunk does not
+/// wait until others are durable.
 #[derive(Debug)]
 pub struct Partial {
     disk: Arc<dyn Disk>,
     header: Header,
     /// The part; it keeps its lock as long as it is open.
     file: File,
-    journal: Mutex<Journal>,
+    journal: Journal,
+    /// One at a time makes chunks durable, or ends the download.
+    committing: Mutex<()>,
     spares: Mutex<Spares>,
     state: Mutex<State>,
 }
@@ -107,7 +113,9 @@ struct State {
     manifest_kept: bool,
     /// Chunks that are there and right.
     verified: ChunkSet,
-    /// Those of them that the journal has.
+    /// Those of them of which the journal does not know yet.
+    unnoted: ChunkSet,
+    /// Those of them that the journal has as durable.
     durable: ChunkSet,
     /// Who writes a chunk in its place.
     claims: BTreeMap<u32, Claim>,
@@ -152,7 +160,7 @@ impl Partial {
         self.state().verified.clone()
     }
 
-    /// Those of them that a crash will not take away.
+    /// Those of them that not even a power failure will take away.
     #[must_use]
     pub fn durable(&self) -> ChunkSet {
         self.state().durable.clone()
@@ -211,37 +219,67 @@ impl Partial {
     /// [`PartialError::DiskFull`] of the journal: nothing is lost, and it may be tried again.
     /// [`PartialError::Broken`]: this download has to be opened again.
     pub fn commit(&self) -> Result<u32, PartialError> {
-        self.commit_with(&mut self.journal())
+        let committing = lock(&self.committing);
+        self.commit_alone(&committing)
     }
 
-    fn commit_with(&self, journal: &mut Journal) -> Result<u32, PartialError> {
-        let (new, manifest) = {
+    fn commit_alone(&self, _: &MutexGuard<'_, ()>) -> Result<u32, PartialError> {
+        let new = {
             let state = self.state();
             if state.broken {
                 return Err(PartialError::Broken);
             }
-            let manifest = state.proven().filter(|_| !state.manifest_kept).cloned();
-            (state.verified.clone().difference(&state.durable), manifest)
+            state.verified.clone().difference(&state.durable)
         };
         if new.is_empty() {
             return Ok(0);
         }
         self.disk.sync(&self.file).map_err(|error| self.fail(&error))?;
-        let manifest = manifest.as_ref().filter(|manifest| !manifest.encode().is_empty());
-        let records: Vec<_> =
-            manifest.map(Record::Manifest).into_iter().chain([Record::Chunks(&new)]).collect();
-        journal.append(&records)?;
-        journal.sync().map_err(|error| self.fail(&error))?;
-        let mut state = self.state();
-        state.durable.insert_all(&new);
-        state.manifest_kept |= manifest.is_some();
+        self.write_down(Some(&new))?;
+        self.journal.sync().map_err(|error| self.fail(&error))?;
+        self.state().durable.insert_all(&new);
         Ok(new.len())
     }
 
-    /// Notes that a sync failed.
+    /// Tells the journal of what it does not know yet: chunks that came, after those that were just synced.
+    fn write_down(&self, synced: Option<&ChunkSet>) -> io::Result<()> {
+        let mut tail = self.journal.tail();
+        let (manifest, written) = {
+            let state = self.state();
+            if state.broken {
+                return Ok(());
+            }
+            let written = match synced {
+                Some(synced) => state.verified.clone().difference(&state.durable).difference(synced),
+                None => state.unnoted.clone(),
+            };
+            let new = |manifest: &&Manifest| !state.manifest_kept && !manifest.encode().is_empty();
+            (state.proven().filter(new).cloned(), written)
+        };
+        let mut records: Vec<_> = manifest.iter().map(Record::Manifest).collect();
+        records.extend(synced.map(Record::Durable));
+        records.extend(Some(&written).filter(|written| !written.is_empty()).map(Record::Written));
+        if records.is_empty() {
+            return Ok(());
+        }
+        tail.append(&records)?;
+        let mut state = self.state();
+        state.manifest_kept |= manifest.is_some();
+        state.unnoted.remove_all(&written);
+        if let Some(synced) = synced {
+            state.unnoted.remove_all(synced);
+        }
+        Ok(())
+    }
+
+    /// Notes that a sync failed. What was only written may be lost although it can still be read, so it is not to be
+    /// believed by reading it again.
     fn fail(&self, error: &io::Error) -> PartialError {
         tracing::warn!(%error, "a download cannot be made durable");
         self.state().broken = true;
+        if let Err(error) = self.journal.tail().forget_written() {
+            tracing::warn!(%error, "what is in doubt of a download stays noted");
+        }
         match PartialError::from(io::Error::from(error.kind())) {
             PartialError::Io(_) => PartialError::Broken,
             full => full,
@@ -257,7 +295,11 @@ impl Partial {
             manifest.note(verified);
             state.manifest = Some(manifest);
         }
-        state.verified.insert(verified.chunk())
+        let new = state.verified.insert(verified.chunk());
+        if new {
+            state.unnoted.insert(verified.chunk());
+        }
+        new
     }
 
     /// Gives a manifest up whose last chunk was wrong.
@@ -270,10 +312,6 @@ impl Partial {
 
     fn has(&self, chunk: u32) -> bool {
         self.state().verified.contains(chunk)
-    }
-
-    fn journal(&self) -> MutexGuard<'_, Journal> {
-        lock(&self.journal)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

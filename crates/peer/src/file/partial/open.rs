@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::file::chunk::Shape;
 use crate::file::id::ContentId;
-use crate::file::manifest::{Manifest, Trust};
+use crate::file::manifest::{Manifest, Verifier};
 use crate::file::map::ChunkSet;
 use crate::file::name;
 use crate::file::partial::disk::{Disk, System};
@@ -62,12 +63,13 @@ pub struct Unfinished {
     pub name: String,
     /// Where it is to be.
     pub folder: PathBuf,
-    /// The chunks that it has.
+    /// The chunks that it surely has.
     pub durable: ChunkSet,
 }
 
 impl Partial {
-    /// Opens a download: goes on with the one of that content if there is one, and begins it otherwise.
+    /// Opens a download: goes on with the one of that content if there is one, and begins it otherwise. What was not
+    /// durable yet when it was last open is read and hashed.
     ///
     /// # Errors
     /// It is open already, there is no room, or a folder is missing or not to be written to.
@@ -86,7 +88,7 @@ impl Partial {
             if !path.as_os_str().as_encoded_bytes().ends_with(journal::SUFFIX.as_bytes()) {
                 continue;
             }
-            if let Some(Kept { header, chunks: durable, .. }) = journal::read(&path)? {
+            if let Some(Kept { header, durable, .. }) = journal::read(&path)? {
                 let Header { id, shape, name, folder, .. } = header;
                 found.insert((id, shape.size()), Unfinished { id, shape, name, folder, durable });
             }
@@ -133,7 +135,9 @@ struct Begun {
     file: File,
     manifest: Option<Manifest>,
     /// Which chunks of it are there and in the journal.
-    chunks: ChunkSet,
+    verified: ChunkSet,
+    /// Which of them the journal has as durable.
+    durable: ChunkSet,
 }
 
 enum Found {
@@ -159,7 +163,10 @@ impl Opening {
             Ok(header)
         });
         match made {
-            Ok(header) => Ok(Begun { header, file, manifest: None, chunks: ChunkSet::none(shape.chunks()) }),
+            Ok(header) => {
+                let none = ChunkSet::none(shape.chunks());
+                Ok(Begun { header, file, manifest: None, verified: none.clone(), durable: none })
+            }
             Err(error) => {
                 // Without a journal nobody would ever find it.
                 let _ = self.disk.remove(&path);
@@ -188,16 +195,19 @@ impl Opening {
         journal::lock_open(&file)?;
         let metadata = file.metadata()?;
         let (size, is_ours) = (kept.header.shape.size(), Identity::of(&metadata) == kept.header.identity);
-        let Kept { header, manifest, chunks, .. } = kept;
-        let mut begun = Begun { header, file, manifest, chunks };
+        let Kept { header, manifest, durable, written, .. } = kept;
+        let mut begun = Begun { header, file, manifest, verified: durable.clone(), durable };
         if is_ours && metadata.len() >= size {
             if metadata.len() > size {
                 self.disk.resize(&begun.file, size)?;
             }
+            let right = self.right(&begun, &written, size);
+            begun.verified.insert_all(&right);
             return Ok(Found::Part(Box::new(begun)));
         }
-        begun.recheck(metadata.len())?;
-        if !is_ours && begun.chunks.is_empty() {
+        let right = self.right(&begun, &begun.durable.clone().union(&written), metadata.len());
+        (begun.verified, begun.durable) = (right.clone(), right);
+        if !is_ours && begun.verified.is_empty() {
             return Ok(Found::Nothing);
         }
         begun.header.identity = Identity::of(&metadata);
@@ -209,22 +219,39 @@ impl Opening {
     fn write_anew(&mut self, begun: &Begun) -> Result<(), PartialError> {
         self.journal.begin(&begun.header)?;
         let manifest = begun.manifest.as_ref().map(Record::Manifest);
-        let records: Vec<_> = manifest.into_iter().chain([Record::Chunks(&begun.chunks)]).collect();
+        let records: Vec<_> = manifest.into_iter().chain([Record::Durable(&begun.durable)]).collect();
         self.disk.resize(&begun.file, begun.header.shape.size())?;
         self.disk.sync(&begun.file)?;
         self.journal.append(&records)?;
         Ok(self.journal.sync()?)
     }
 
+    /// Those of the claimed chunks that are really in the part, which has so many bytes. Without a manifest nobody can
+    /// tell.
+    fn right(&self, begun: &Begun, claimed: &ChunkSet, len: u64) -> ChunkSet {
+        let mut right = ChunkSet::none(claimed.chunks());
+        let Some(manifest) = begun.manifest.as_ref().or(self.alone.as_ref()) else { return right };
+        let mut block = vec![0; BLOCK_BYTES];
+        for chunk in claimed.iter() {
+            let range = manifest.shape().range(chunk).filter(|range| range.end <= len);
+            let (Some(range), Ok(verifier)) = (range, manifest.verifier(chunk)) else { continue };
+            if is_right(&begun.file, range, verifier, &mut block) {
+                right.insert(chunk);
+            }
+        }
+        right
+    }
+
     fn going(self, begun: Begun) -> Opened {
-        let Begun { header, file, manifest, chunks } = begun;
-        let last_is_there = header.shape.last().is_none_or(|last| chunks.contains(last));
+        let Begun { header, file, manifest, verified, durable } = begun;
+        let last_is_there = header.shape.last().is_none_or(|last| verified.contains(last));
         let alone = self.alone.map(|alone| if last_is_there { alone.proven() } else { alone });
         let state = State {
             manifest_kept: manifest.is_some(),
             manifest: manifest.or(alone),
-            verified: chunks.clone(),
-            durable: chunks,
+            unnoted: ChunkSet::none(verified.chunks()),
+            verified,
+            durable,
             claims: BTreeMap::new(),
             broken: false,
         };
@@ -232,38 +259,25 @@ impl Opening {
             disk: self.disk,
             header,
             file,
-            journal: Mutex::new(self.journal),
+            journal: self.journal,
+            committing: Mutex::default(),
             spares: Mutex::new(Spares::default()),
             state: Mutex::new(state),
         }))
     }
 }
 
-impl Begun {
-    /// Keeps the chunks that are really in the file, which has so many bytes. Without a manifest nobody can tell.
-    fn recheck(&mut self, len: u64) -> Result<(), PartialError> {
-        let claimed = std::mem::replace(&mut self.chunks, ChunkSet::none(self.header.shape.chunks()));
-        let Some(manifest) = self.manifest.as_ref().filter(|manifest| manifest.trust() == Trust::Proven)
-        else {
-            return Ok(());
-        };
-        let mut block = vec![0; BLOCK_BYTES];
-        for chunk in claimed.iter() {
-            let range = self.header.shape.range(chunk).filter(|range| range.end <= len);
-            let (Some(range), Ok(mut verifier)) = (range, manifest.verifier(chunk)) else { continue };
-            let mut at = range.start;
-            while at < range.end {
-                let block = &mut block[..(range.end - at).min(BLOCK_BYTES as u64) as usize];
-                self.file.read_exact_at(block, at)?;
-                verifier.feed(block).map_err(|_| PartialError::NotThere)?;
-                at += block.len() as u64;
-            }
-            if verifier.finish().is_ok() {
-                self.chunks.insert(chunk);
-            }
+/// Whether these bytes of a file are the chunk. What cannot be read is not.
+fn is_right(file: &File, range: Range<u64>, mut verifier: Verifier, block: &mut [u8]) -> bool {
+    let mut at = range.start;
+    while at < range.end {
+        let block = &mut block[..(range.end - at).min(BLOCK_BYTES as u64) as usize];
+        if file.read_exact_at(block, at).is_err() || verifier.feed(block).is_err() {
+            return false;
         }
-        Ok(())
+        at += block.len() as u64;
     }
+    verifier.finish().is_ok()
 }
 
 /// Opens what has the name of a part; none if there is nothing, or nothing that can be one.
@@ -286,6 +300,6 @@ fn complete(kept: &Kept) -> Option<PathBuf> {
     let is_it = metadata.is_file()
         && Identity::of(&metadata) == kept.header.identity
         && metadata.len() == kept.header.shape.size()
-        && kept.chunks.is_full();
+        && kept.durable.is_full();
     is_it.then_some(path)
 }

@@ -122,8 +122,8 @@ impl ChunkWriter {
         Ok(())
     }
 
-    /// Ends the chunk: if it is right, it is there and can be offered. It becomes durable with the next
-    /// [`Partial::commit`].
+    /// Ends the chunk: if it is right, it is there and can be offered, and stays there if the process is killed. It
+    /// becomes durable with the next [`Partial::commit`].
     ///
     /// # Errors
     /// It is wrong, and who is to blame; if that is the giver of the manifest, the download has no manifest any more. Or
@@ -141,7 +141,14 @@ impl ChunkWriter {
             }
             Place::Spare(number) => self.partial.move_in(*number, verified, &self.manifest)?,
         };
-        if new { Ok(verified) } else { Err(WriteError::Beaten) }
+        if !new {
+            return Err(WriteError::Beaten);
+        }
+        if let Err(error) = self.partial.write_down(None) {
+            // The next one tries it again, and the next commit says why it cannot be.
+            tracing::debug!(%error, "a chunk that came is not noted yet");
+        }
+        Ok(verified)
     }
 }
 

@@ -127,7 +127,7 @@ impl Driver {
         self.know(peer);
         self.learn(peer, map.as_deref().unwrap_or_default());
         let set = |map: Vec<u32>| {
-            let mut set = Chunks::new(CHUNKS + 10);
+            let mut set = ChunkSet::none(CHUNKS + 10);
             map.into_iter().for_each(|chunk| {
                 set.insert(chunk);
             });

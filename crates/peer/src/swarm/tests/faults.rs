@@ -11,7 +11,7 @@ fn a_liar_is_dropped_and_never_asked_again() {
     let before = run.did.len();
     assert_eq!(run.event(Event::LinkUp { peer: A, relayed: false }), [Effect::Disconnect { peer: A }]);
     run.event(Event::MapDelta { peer: A, chunks: (0..10).collect() });
-    run.event(Event::SourceFound(Found { peer: A, map: Some(Chunks::full(10)) }));
+    run.event(Event::SourceFound(Found { peer: A, map: Some(ChunkSet::all(10)) }));
     run.pass(Duration::from_secs(3600));
     let touched = |effect: &Effect| matches!(effect, Effect::Connect { .. } | Effect::Request { .. });
     assert!(!run.did[before..].iter().any(touched));
@@ -104,7 +104,7 @@ fn a_map_that_claims_too_much_is_clipped() {
     let mut run = Run::new(10);
     let asked = run.source(A, &[5000, 10, 9, u32::MAX]);
     assert_eq!(asked, [9]);
-    run.event(Event::SourceFound(Found { peer: B, map: Some(Chunks::full(100_000)) }));
+    run.event(Event::SourceFound(Found { peer: B, map: Some(ChunkSet::all(100_000)) }));
     run.event(Event::LinkUp { peer: B, relayed: false });
     run.arrives(A, 9);
     run.arrives(A, 10_000);

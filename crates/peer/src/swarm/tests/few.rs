@@ -6,7 +6,7 @@ use super::*;
 fn a_source_is_found_linked_asked_and_all_is_told() {
     let mut run = Run::new(3);
     assert_eq!(run.did, [Effect::AskSources]);
-    let found = Found { peer: A, map: Some(Chunks::full(3)) };
+    let found = Found { peer: A, map: Some(ChunkSet::all(3)) };
     assert_eq!(run.event(Event::ServerSources(vec![found])), [Effect::Connect { peer: A }]);
     let asked = run.event(Event::LinkUp { peer: A, relayed: false });
     let asked = requests(&asked, A);
@@ -25,7 +25,7 @@ fn a_source_is_found_linked_asked_and_all_is_told() {
 
 #[test]
 fn a_file_without_bytes_and_one_that_is_here_are_complete_at_once() {
-    let here = Setup { have: Chunks::full(5), ..Setup::new(5 * CHUNK, CHUNK).unwrap() };
+    let here = Setup { have: ChunkSet::all(5), ..Setup::new(5 * CHUNK, CHUNK).unwrap() };
     for setup in [Setup::new(0, CHUNK).unwrap(), here] {
         let effects = Swarm::new(setup, 1).handle(Event::Tick, ms(0));
         assert_eq!(effects, [Effect::TellServer(Report::Complete), Effect::Completed]);
@@ -35,7 +35,7 @@ fn a_file_without_bytes_and_one_that_is_here_are_complete_at_once() {
 
 #[test]
 fn what_was_fetched_before_is_told_and_not_asked_for() {
-    let mut have = Chunks::new(10);
+    let mut have = ChunkSet::none(10);
     (0..9).for_each(|chunk| assert!(have.insert(chunk)));
     let mut swarm = Swarm::new(Setup { have, ..Setup::new(10 * CHUNK, CHUNK).unwrap() }, 1);
     let told = swarm.handle(Event::Tick, ms(0));

@@ -90,6 +90,33 @@ fn a_slow_receiver_does_not_keep_others_waiting() {
     assert_eq!(uploads.handle(UploadEvent::Tick, deadline), [serve(2, 2)]);
 }
 
+/// Nobody takes what is sent, until not even slow receivers have a place: coming back at each deadline is a few steps.
+#[test]
+fn deadlines_lie_ahead_while_every_place_is_taken() {
+    let mut uploads = Uploads::new(100, 2);
+    let (mut now, mut steps, mut refused) = (Duration::ZERO, 0, 0);
+    for peer in 0..60 {
+        request(&mut uploads, peer, peer as u32, 0);
+    }
+    while let Some(deadline) = uploads.deadline() {
+        assert!(deadline > now, "{deadline:?} at {now:?} with {:?}", uploads.load());
+        now = deadline;
+        let effects = uploads.handle(UploadEvent::Tick, now);
+        refused += effects.iter().filter(|effect| matches!(effect, UploadEffect::Refuse { .. })).count();
+        steps += 1;
+        // New ones come all the time.
+        if steps == 2 {
+            (100..140).for_each(|peer| {
+                drop(
+                    uploads.handle(UploadEvent::Request { peer: Peer(peer), chunk: (peer - 60) as u32 }, now),
+                )
+            });
+        }
+    }
+    assert_eq!(uploads.load().0, 0);
+    assert!(uploads.load().1 <= 16 && refused > 80 && steps < 12, "{:?} {refused} {steps}", uploads.load());
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Has(u64, Vec<u32>),

@@ -135,6 +135,40 @@ fn a_server_cannot_end_a_talk_or_change_its_key() {
 }
 
 #[test]
+fn a_flood_of_contacts_leads_to_few_attempts() {
+    let mut world = World::new();
+    world.reachable = false;
+    world.start(ANN, "bob");
+    world.answer(BOB, true);
+    let dials = |world: &World| {
+        let dial = |effect: &&Effect| matches!(effect, Effect::Dial { .. });
+        world.effects[ANN].iter().filter(dial).count()
+    };
+    let Some(Effect::Dial { invite, .. }) =
+        world.effects[ANN].iter().find(|effect| matches!(effect, Effect::Dial { .. })).cloned()
+    else {
+        panic!("nobody is called");
+    };
+    let before = dials(&world);
+    for port in 1..=1000 {
+        world.now += Duration::from_millis(5);
+        let contact = v1::Contact { addresses: vec![format!("192.0.2.7:{port}")], ..Default::default() };
+        let told = v1::PeerContact { invite: invite.clone(), contact: Some(contact) };
+        world.input(ANN, Input::Server(v1::PeerEvent { event: Some(Event::Contact(told)) }));
+        world.input(ANN, Input::Tick);
+    }
+    // 5 s: one each half second, and what would be tried anyway.
+    let more = dials(&world) - before;
+    assert!((10..40).contains(&more), "{more}");
+    let last = world.effects[ANN].iter().rev().find_map(|effect| match effect {
+        Effect::Dial { contact, .. } => Some(contact.addresses[0].clone()),
+        _ => None,
+    });
+    let port: u32 = last.unwrap().rsplit(':').next().unwrap().parse().unwrap();
+    assert!(port > 800, "the newest address counts: {port}");
+}
+
+#[test]
 fn a_flood_of_questions() {
     let mut talks = Talks::new("Ann", [1; 32], Keys::default());
     let mut told = 0;

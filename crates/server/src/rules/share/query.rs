@@ -149,8 +149,11 @@ impl Shares {
         let (mut users, mut folder) = (BTreeSet::new(), None);
         for (account, share) in self.files.get(content)?.values() {
             if sees(*account) && !share.held.is_empty() {
-                *names.entry(&share.name).or_default() += 1;
                 users.insert(*account);
+                if share.inner && !matches!(query, Query::Id(_)) {
+                    continue;
+                }
+                *names.entry(&share.name).or_default() += 1;
                 folder = folder.or(share.folder);
             }
         }

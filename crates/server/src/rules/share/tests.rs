@@ -19,7 +19,7 @@ fn party(number: i64) -> Party {
 }
 
 fn share(name: &str, held: Held) -> Share {
-    Share { name: name.to_owned(), held, folder: None }
+    Share { name: name.to_owned(), held, folder: None, inner: false }
 }
 
 fn index(shares: &[(i64, u8, &str, Held)]) -> Shares {
@@ -196,6 +196,30 @@ fn the_name_that_most_use_is_shown() {
     let folder = Some(Folder { bytes: 5, files: 2 });
     index.hold(&party(2), content(7), Share { folder, ..share("a", Held::All) }).unwrap();
     assert_eq!(all(&index, &Query::Named("a".into()), ALL)[0].folder, folder);
+}
+
+#[test]
+fn a_file_of_a_folder_has_sources_and_an_id_but_no_name() {
+    let mut index = Shares::default();
+    let inner = |name: &str| Share { inner: true, ..share(name, Held::All) };
+    index.hold(&party(1), content(7), inner("a")).unwrap();
+    assert_eq!(list(&index, "", ALL), []);
+    assert_eq!(all(&index, &Query::Named("a".into()), ALL), []);
+    assert_eq!(index.who_has(|_| true, &content(7), "a", None).count(), 0);
+    let by_id = |index: &Shares| all(index, &Query::Id(Prefix::new("070707").unwrap()), ALL);
+    assert_eq!(by_id(&index).len(), 1);
+    assert_eq!(index.sources(|_| true, &content(7)).count(), 1);
+    // Somebody else offers it for itself.
+    index.hold(&party(2), content(7), share("b", Held::All)).unwrap();
+    assert_eq!(list(&index, "", ALL), [("b".into(), 2)]);
+    // It changes what it is, and back.
+    index.hold(&party(1), content(7), share("a", Held::All)).unwrap();
+    assert_eq!(all(&index, &Query::Named("a".into()), ALL).len(), 1);
+    index.hold(&party(1), content(7), inner("a")).unwrap();
+    assert_eq!(all(&index, &Query::Named("a".into()), ALL), []);
+    index.left(SessionId(1));
+    index.left(SessionId(2));
+    assert!(index.names.is_empty() && index.files.is_empty());
 }
 
 #[test]

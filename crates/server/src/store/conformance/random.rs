@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::{
-    AccountId, DEVICES_MAX, Ended, Failures, NewSession, Outcome, Result, Secret, SessionId, Store,
+    AccountId, DEVICES_MAX, Ended, Failures, NewName, NewSession, Outcome, Result, Secret, SessionId, Store,
     StoreError, StreamId, Tx,
 };
 use super::{Folder, memory, new_account, write};
@@ -31,6 +31,10 @@ enum Op {
     Failures { name: u8, device: u8, count: u32, now_ms: i64 },
     FailedLogins(u8, u8),
     TakeFailedLogins(u8, u8),
+    Disable(u8, bool),
+    Rename(u8, u8),
+    Delete(u8),
+    ClearFailures(u8),
     Epoch(u8),
 }
 
@@ -69,6 +73,10 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(name, device, count, now_ms)| Op::Failures { name, device, count, now_ms }),
         1 => (who(), any::<u8>()).prop_map(|(who, device)| Op::FailedLogins(who, device)),
         1 => (who(), any::<u8>()).prop_map(|(who, device)| Op::TakeFailedLogins(who, device)),
+        1 => (who(), any::<bool>()).prop_map(|(who, disabled)| Op::Disable(who, disabled)),
+        1 => (who(), who()).prop_map(|(who, name)| Op::Rename(who, name)),
+        1 => who().prop_map(Op::Delete),
+        1 => (0..2 * FEW).prop_map(Op::ClearFailures),
         1 => any::<u8>().prop_map(Op::Epoch),
     ]
 }
@@ -147,6 +155,14 @@ fn apply(tx: &mut dyn Tx, op: &Op, token: u64) -> Result<String> {
             String::new()
         }
         Op::TakeFailedLogins(n, device) => tx.take_failed_logins(account(n), &[device])?.to_string(),
+        Op::Disable(n, disabled) => format!("{:?}", tx.set_disabled(account(n), disabled)?),
+        Op::Rename(n, name) => {
+            let key = format!("n{name}");
+            let name = NewName { name: token.to_string(), skeleton: format!("~{key}"), key };
+            tx.rename(account(n), &name)?.to_string()
+        }
+        Op::Delete(n) => format!("{:?}", tx.delete_account(account(n))?),
+        Op::ClearFailures(n) => tx.clear_failures(&format!("n{n}"))?.to_string(),
         Op::Epoch(name) => format!("{:?}", tx.set_epoch(&[name])?),
     })
 }
@@ -157,6 +173,8 @@ fn committed(store: &dyn Store) -> Result<Vec<String>> {
     let streams: Vec<StreamId> = (0..=FEW).map(stream).collect();
     let accounts: Vec<AccountId> = (0..FEW).map(account).collect();
     seen.push(format!("{:?} {:?}", store.heads(&streams)?, store.names(&accounts)?));
+    let (listed, sessions) = (store.accounts("", 100)?, store.sessions(SessionId(0), 100)?);
+    seen.push(format!("{listed:?} {sessions:?} {:?}", store.accounts("n1", 2)?));
     seen.push(format!("{:?} {:?} {:?}", store.seen_since(0)?, store.seen_since(1)?, store.seen_since(20)?));
     for stream in streams {
         let all = store.entries(stream, 0, usize::MAX, usize::MAX)?;

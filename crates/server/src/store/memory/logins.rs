@@ -65,6 +65,24 @@ impl MemoryTx<'_> {
         }
     }
 
+    /// Forgets all classes of a name; returns how many there were.
+    pub(super) fn forget_failures(&mut self, name: &str) -> usize {
+        let classes = self.failures_by(name);
+        for (device, row) in &classes {
+            let place = (row.at_ms, name.to_owned(), device.clone());
+            self.put(|data| &mut data.unknown, place, None);
+            self.put(|data| &mut data.failures, (name.to_owned(), device.clone()), None);
+        }
+        classes.len()
+    }
+
+    /// The classes of a name.
+    pub(super) fn failures_by(&self, name: &str) -> Vec<(Vec<u8>, FailuresRow)> {
+        let classes = self.data.failures.range((name.to_owned(), Vec::new())..);
+        let of_name = classes.take_while(|((of, _), _)| of == name);
+        of_name.map(|((_, device), row)| (device.clone(), *row)).collect()
+    }
+
     pub(super) fn count_failed(&mut self, account: AccountId, device: &[u8]) {
         let new = !self.data.failed_logins.contains_key(&(account, device.to_vec()));
         let told_apart = self.failed_of(account).iter().filter(|(device, _)| !device.is_empty()).count();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::super::{
-    Account, AccountId, Entry, Failures, NewAccount, NewSession, OUTCOMES_KEPT, OutboxId, OutboxState,
-    Outcome, Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
+    Account, AccountId, Entry, Failures, NewAccount, NewName, NewSession, OUTCOMES_KEPT, OutboxId,
+    OutboxState, Outcome, Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
 };
 use super::{AccountRow, Data, seconds};
 
@@ -113,8 +113,9 @@ impl Tx for MemoryTx<'_> {
         }
         let id = AccountId(self.next_id("account"));
         let (name, password) = (new.name.clone(), new.password.clone());
-        let account = Account { id, name, password, cursor: 0, last_seen_ms: 0 };
-        let row = AccountRow { account, key: new.key.clone(), skeleton: new.skeleton.clone() };
+        let account = Account { id, name, password, cursor: 0, last_seen_ms: 0, disabled: false };
+        let (key, skeleton, created_ms) = (new.key.clone(), new.skeleton.clone(), new.created_ms);
+        let row = AccountRow { account, key, skeleton, created_ms };
         self.put(|data| &mut data.skeletons, (row.skeleton.clone(), id), Some(()));
         self.put(|data| &mut data.keys, row.key.clone(), Some(id));
         self.put(|data| &mut data.accounts, id, Some(row));
@@ -129,6 +130,20 @@ impl Tx for MemoryTx<'_> {
 
     fn set_last_seen(&mut self, account: AccountId, ms: i64) -> Result<()> {
         self.change_account(account, |row| row.last_seen_ms = row.last_seen_ms.max(ms));
+        Ok(())
+    }
+
+    fn set_disabled(&mut self, account: AccountId, disabled: bool) -> Result<()> {
+        self.change_account(account, |row| row.disabled = disabled);
+        Ok(())
+    }
+
+    fn rename(&mut self, account: AccountId, name: &NewName) -> Result<bool> {
+        Ok(self.change_name(account, name))
+    }
+
+    fn delete_account(&mut self, account: AccountId) -> Result<()> {
+        self.remove_account(account);
         Ok(())
     }
 
@@ -336,6 +351,10 @@ impl Tx for MemoryTx<'_> {
     fn set_failures(&mut self, name: &str, device: &[u8], failures: Failures, now_ms: i64) -> Result<()> {
         self.note_failures(name, device, failures, now_ms);
         Ok(())
+    }
+
+    fn clear_failures(&mut self, name: &str) -> Result<usize> {
+        Ok(self.forget_failures(name))
     }
 
     fn count_failed_login(&mut self, account: AccountId, device: &[u8]) -> Result<()> {

@@ -31,6 +31,8 @@ pub(super) struct Cache {
     pub(super) dirty_cursors: BTreeSet<AccountId>,
     /// Outboxes whose state is not in its row yet.
     pub(super) dirty_outboxes: BTreeSet<OutboxId>,
+    /// About how many rows of each kind are kept.
+    max: usize,
 }
 
 impl Cache {
@@ -48,7 +50,17 @@ impl Cache {
             trimmable: None,
             dirty_cursors: BTreeSet::new(),
             dirty_outboxes: BTreeSet::new(),
+            max,
         }
+    }
+
+    /// Forgets everything. Nothing may be dirty.
+    pub(super) fn clear(&mut self) {
+        debug_assert!(
+            self.dirty_cursors.is_empty() && self.dirty_outboxes.is_empty(),
+            "forgets unwritten rows"
+        );
+        *self = Self::new(self.max);
     }
 
     /// Forgets what was not used lately, where there is too much. Only between transactions.

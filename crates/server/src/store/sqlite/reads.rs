@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::super::{AccountId, Entry, Result, StreamId};
+use super::super::{AccountId, Entry, Listed, Result, SERVER, SERVER_NAME, StreamId};
 use super::open;
-use super::rows::{account_ids, int, limit, stream_row, uint};
+use super::rows::{account_ids, account_row, int, limit, stream_row, uint};
 
 /// Connections that are kept when nobody uses them.
 const KEPT_MAX: usize = 4;
@@ -97,9 +97,28 @@ pub(super) fn seen_since(conn: &Connection, since_ms: i64) -> Result<Vec<Account
 }
 
 pub(super) fn names(conn: &Connection, accounts: &[AccountId]) -> Result<Vec<String>> {
-    let mut statement = conn.prepare_cached("SELECT name FROM account WHERE id = ?1")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT name FROM account WHERE id = ?1 UNION ALL SELECT name FROM former WHERE id = ?1",
+    )?;
     let mut name = |id: &AccountId| -> Result<String> {
+        if *id == SERVER {
+            return Ok(SERVER_NAME.to_owned());
+        }
         Ok(statement.query_row([id.0], |row| row.get(0)).optional()?.unwrap_or_default())
     };
     accounts.iter().map(&mut name).collect()
+}
+
+pub(super) fn accounts(conn: &Connection, after: &str, max: usize) -> Result<Vec<Listed>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, name, password, cursor, last_seen_ms, disabled, key, created_ms,
+             coalesce((SELECT max(blocked_until_ms) FROM failure WHERE failure.name = key), 0)
+         FROM account WHERE key > ?1 ORDER BY key LIMIT ?2",
+    )?;
+    let listed = |row: &Row<'_>| {
+        let (key, created_ms, blocked_until_ms) = (row.get(6)?, row.get(7)?, row.get(8)?);
+        Ok(Listed { account: account_row(row)?, key, created_ms, blocked_until_ms })
+    };
+    let found = statement.query_map((after, limit(max)), listed)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }

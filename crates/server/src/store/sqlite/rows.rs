@@ -31,22 +31,23 @@ pub(super) fn stream_row(stream: StreamId) -> i64 {
 }
 
 pub(super) fn account_by_key(conn: &Connection, key: &str) -> Result<Option<Account>> {
-    let sql = "SELECT id, name, password, cursor, last_seen_ms FROM account WHERE key = ?1";
+    let sql = "SELECT id, name, password, cursor, last_seen_ms, disabled FROM account WHERE key = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([key], account_row).optional()?)
 }
 
 pub(super) fn account(conn: &Connection, id: AccountId) -> Result<Option<Account>> {
-    let sql = "SELECT id, name, password, cursor, last_seen_ms FROM account WHERE id = ?1";
+    let sql = "SELECT id, name, password, cursor, last_seen_ms, disabled FROM account WHERE id = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([id.0], account_row).optional()?)
 }
 
-fn account_row(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(super) fn account_row(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: AccountId(row.get(0)?),
         name: row.get(1)?,
         password: Secret(row.get(2)?),
         cursor: uint(row.get(3)?),
         last_seen_ms: row.get(4)?,
+        disabled: row.get(5)?,
     })
 }
 

@@ -23,6 +23,11 @@ pub(super) fn of_account(conn: &Connection, account: AccountId) -> Result<Vec<Se
     many(conn, select!("WHERE account = ?1 AND ended IS NULL ORDER BY id"), [account.0])
 }
 
+/// Those above a row that have not ended.
+pub(super) fn above(conn: &Connection, after: SessionId, max: usize) -> Result<Vec<SessionRow>> {
+    many(conn, select!("WHERE id > ?1 AND ended IS NULL ORDER BY id LIMIT ?2"), (after.0, limit(max)))
+}
+
 pub(super) fn by_id(conn: &Connection, id: SessionId) -> Result<Option<SessionRow>> {
     Ok(conn.prepare_cached(select!("WHERE id = ?1"))?.query_row([id.0], session_row).optional()?)
 }
@@ -128,6 +133,7 @@ fn ended(reason: i64) -> Ended {
         2 => Ended::TimedOut,
         3 => Ended::Replaced,
         4 => Ended::PasswordChanged,
+        5 => Ended::Kicked,
         _ => Ended::LoggedOut,
     }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::super::{
-    Account, AccountId, Failures, NewAccount, NewSession, OUTCOMES_KEPT, OutboxId, OutboxState, Outcome,
-    Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
+    Account, AccountId, Failures, NewAccount, NewName, NewSession, OUTCOMES_KEPT, OutboxId, OutboxState,
+    Outcome, Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
 };
 use super::cache::Cache;
 use super::inbox::Inbox;
@@ -169,6 +169,22 @@ impl Tx for SqliteTx<'_> {
         Ok(())
     }
 
+    fn set_disabled(&mut self, account: AccountId, disabled: bool) -> Result<()> {
+        if let Some(cached) = self.account_cached(account)? {
+            cached.disabled = disabled;
+        }
+        self.run("UPDATE account SET disabled = ?2 WHERE id = ?1", (account.0, disabled))?;
+        Ok(())
+    }
+
+    fn rename(&mut self, account: AccountId, name: &NewName) -> Result<bool> {
+        self.change_name(account, name)
+    }
+
+    fn delete_account(&mut self, account: AccountId) -> Result<()> {
+        self.remove_account(account)
+    }
+
     fn append(&mut self, stream: StreamId, sender: AccountId, sent_ms: i64, text: &Bytes) -> Result<u64> {
         let seq = self.head(stream)? + 1;
         self.run(
@@ -324,6 +340,11 @@ impl Tx for SqliteTx<'_> {
 
     fn set_failures(&mut self, name: &str, device: &[u8], failures: Failures, now_ms: i64) -> Result<()> {
         self.note_failures(name, device, failures, now_ms)
+    }
+
+    fn clear_failures(&mut self, name: &str) -> Result<usize> {
+        self.cache.unknown_names = None;
+        self.run("DELETE FROM failure WHERE name = ?1", [name])
     }
 
     fn count_failed_login(&mut self, account: AccountId, device: &[u8]) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A disk that fills up, fails to sync, or stops at any step.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc;
 
 use super::*;
 
@@ -20,6 +21,34 @@ struct Fate {
     no_sync: bool,
     /// What was written to a file since it was last synced: offsets and lengths.
     unsynced: BTreeMap<u64, (File, Vec<(u64, usize)>)>,
+    /// Somebody takes the next name just before a file gets it.
+    robbed: bool,
+    /// The next sync says that it has begun, and waits.
+    stops: Option<(mpsc::SyncSender<()>, mpsc::Receiver<()>)>,
+}
+
+/// What becomes of the writes that were not synced when the power fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Loss {
+    All,
+    /// Each by itself is there, lost, or torn, by this seed: the system writes in any order.
+    Some(u64),
+}
+
+impl Loss {
+    /// Which part of so many bytes is lost.
+    fn next(&mut self, len: usize) -> std::ops::Range<usize> {
+        let Self::Some(seed) = self else { return 0..len };
+        // The generator of Knuth's MMIX.
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (fate, place) = (*seed >> 62, (*seed >> 32) as usize % (len + 1));
+        match fate {
+            0 => 0..0,
+            1 => 0..len,
+            2 => 0..place,
+            _ => place..len,
+        }
+    }
 }
 
 impl Fake {
@@ -41,12 +70,26 @@ impl Fake {
         lock(&self.fate).no_sync = true;
     }
 
-    /// The power fails: what was not synced is gone.
-    pub(super) fn lose_power(&self) {
+    /// The next sync says when it has begun, and goes on when it is told to.
+    pub(super) fn stop_in_next_sync(&self) -> (mpsc::Receiver<()>, mpsc::SyncSender<()>) {
+        let ((begun, syncing), (go_on, told)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
+        lock(&self.fate).stops = Some((begun, told));
+        (syncing, go_on)
+    }
+
+    /// Somebody else takes the next name that a file is to get.
+    pub(super) fn rob_next_name(&self) {
+        lock(&self.fate).robbed = true;
+    }
+
+    /// The power fails: what was not synced is gone, or some of it.
+    pub(super) fn lose_power(&self, mut loss: Loss) {
         for (file, writes) in std::mem::take(&mut lock(&self.fate).unsynced).into_values() {
             for (offset, len) in writes {
-                let end = file.metadata().unwrap().len().min(offset + len as u64);
-                file.write_all_at(&vec![0; end.saturating_sub(offset) as usize], offset).unwrap();
+                let lost = loss.next(len);
+                let start = offset + lost.start as u64;
+                let end = file.metadata().unwrap().len().min(offset + lost.end as u64);
+                file.write_all_at(&vec![0; end.saturating_sub(start) as usize], start).unwrap();
             }
         }
     }
@@ -108,6 +151,11 @@ impl Disk for Fake {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         self.step()?;
+        let stops = lock(&self.fate).stops.take();
+        if let Some((begun, go_on)) = stops {
+            begun.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
         let mut fate = lock(&self.fate);
         if fate.no_sync {
             return Err(io::Error::other("sync"));
@@ -123,6 +171,9 @@ impl Disk for Fake {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step()?;
+        if std::mem::take(&mut lock(&self.fate).robbed) {
+            std::fs::write(to, "another's").unwrap();
+        }
         System.rename(from, to)
     }
 

@@ -175,7 +175,7 @@ fn what_is_committed_is_there_the_next_time() {
     drop(partial);
 
     let partial = setup.open();
-    assert_eq!((partial.verified(), partial.durable()), (set(6, &[1, 5]), set(6, &[1, 5])));
+    assert_eq!((partial.verified(), partial.durable()), (set(6, &[1, 2, 5]), set(6, &[1, 5])));
     assert_eq!(partial.manifest().as_ref(), Some(&setup.manifest));
     setup.check(&partial);
     setup.complete(&partial);
@@ -361,7 +361,7 @@ fn what_cannot_be_opened() {
     assert!(matches!(Partial::open(&Target { shape, ..target }), Err(PartialError::NoSuchContent)));
     assert!(setup.names().is_empty() && !setup.has_journals());
     // The file system says whether it can be so large; if it cannot, nothing is left.
-    let shape = Shape::of(crate::file::chunk::SIZE_MAX).unwrap();
+    let shape = Shape::of(hobnob_protocol::limits::FILE_BYTES_MAX).unwrap();
     if let Err(error) = Partial::open(&Target { shape, ..target }) {
         assert!(matches!(error, PartialError::TooLarge), "{error}");
         assert!(setup.names().is_empty() && !setup.has_journals());

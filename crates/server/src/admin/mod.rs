@@ -1,0 +1,88 @@
+//! What the person who keeps the server may do, over a socket in the data folder that only the server's own user and
+//! root can use.
+//!
+//! [`wire`] says what is said there, `socket` carries it, and [`Keeper`] does it: `acts` change something (each in one
+//! transaction of the writer, answered when it is durable), `lists` only look. Every act is a line in the log;
+//! passwords and texts are not.
+
+mod acts;
+mod lists;
+mod socket;
+pub mod wire;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+pub use self::socket::Address;
+pub(crate) use self::socket::{Door, answer_drained};
+use self::wire::{Command, Done, Reason, Refused, Reply};
+use crate::{node::Node, store::StoreError};
+
+/// The other end is gone.
+#[derive(Debug)]
+pub struct Gone;
+
+/// Where the lines of an answer go.
+pub trait Replies: Send {
+    /// Sends one.
+    fn reply(&mut self, reply: &Reply) -> impl Future<Output = Result<(), Gone>> + Send;
+}
+
+/// What an act comes to.
+type Answer = Result<Done, Refused>;
+
+/// Does what the keeper of a server asks for.
+pub struct Keeper {
+    /// The server.
+    pub node: Arc<Node>,
+    /// The folder of its database.
+    pub data: PathBuf,
+    /// By which clients know it.
+    pub fingerprint: String,
+    /// When it began.
+    pub started: Instant,
+    /// Its connections.
+    pub connections: TaskTracker,
+}
+
+impl Keeper {
+    /// Carries out a command and answers it. `Drain` only begins here, and is not answered.
+    ///
+    /// # Errors
+    /// Nobody takes the answer any more. What was asked for has happened all the same.
+    pub async fn serve(&self, command: Command, replies: &mut impl Replies) -> Result<(), Gone> {
+        let node = &*self.node;
+        let answer = match command {
+            Command::Users => lists::users(node, replies).await?,
+            Command::Sessions { all } => lists::sessions(node, all, replies).await?,
+            Command::Status => {
+                replies.reply(&Reply::Status(Box::new(lists::status(self)))).await?;
+                Ok(Done::default())
+            }
+            Command::Add { name, password } => acts::add(node, &name, password).await,
+            Command::Reset { name, password } => acts::reset(node, &name, password).await,
+            Command::Unlock { name } => acts::unlock(node, &name).await,
+            Command::Disable { name } => acts::set_disabled(node, &name, true).await,
+            Command::Enable { name } => acts::set_disabled(node, &name, false).await,
+            Command::Kick { name } => acts::kick(node, &name).await,
+            Command::Rename { name, to } => acts::rename(node, &name, &to).await,
+            Command::Delete { name } => acts::delete(node, &name).await,
+            Command::Announce { text } => acts::announce(node, text).await,
+            Command::Drain => {
+                tracing::info!("told to drain");
+                node.shutdown.cancel();
+                return Ok(());
+            }
+        };
+        replies.reply(&answer.map_or_else(Reply::Refused, Reply::Done)).await
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request of the keeper failed in the store");
+        Self::new(Reason::Internal, format!("The store failed: {error}"))
+    }
+}
