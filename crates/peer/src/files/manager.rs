@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
@@ -60,6 +60,8 @@ pub(super) struct Manager {
     pub(super) streams: JoinSet<()>,
     /// What is done on threads that may block.
     jobs_running: JoinSet<()>,
+    /// The end of the last step on what is kept for the next login.
+    kept_last: Option<oneshot::Receiver<()>>,
     pub(super) last_stream: u64,
     pub(super) offers: BTreeMap<Content, Offer>,
     /// Those that somebody takes.
@@ -85,6 +87,7 @@ impl Manager {
             notes,
             streams: JoinSet::new(),
             jobs_running: JoinSet::new(),
+            kept_last: None,
             last_stream: 0,
             offers: BTreeMap::new(),
             active: BTreeSet::new(),
@@ -212,6 +215,23 @@ impl Manager {
             if tokio::task::spawn_blocking(job).await.is_err() {
                 tracing::warn!("a step on the disk was broken off");
             }
+        });
+    }
+
+    /// The same for what is kept for the next login: one step after the other, so that what is shared and at once not any
+    /// more is not kept.
+    pub(super) fn work_on_kept(&mut self, job: impl FnOnce() + Send + 'static) {
+        let (ended, end) = oneshot::channel();
+        let before = self.kept_last.replace(end);
+        self.jobs_running.spawn(async move {
+            if let Some(before) = before {
+                // However it ended.
+                let _ = before.await;
+            }
+            if tokio::task::spawn_blocking(job).await.is_err() {
+                tracing::warn!("a step on the disk was broken off");
+            }
+            drop(ended);
         });
     }
 

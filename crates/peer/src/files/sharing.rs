@@ -189,7 +189,7 @@ impl Manager {
             return;
         }
         let folder = self.common.shares();
-        self.work_without_end(move || {
+        self.work_on_kept(move || {
             if let Err(error) = kept::save(&folder, content, &read) {
                 tracing::warn!(%error, "a share cannot be kept for the next login");
             }
@@ -198,7 +198,7 @@ impl Manager {
 
     pub(super) fn forget(&mut self, content: Content) {
         let folder = self.common.shares();
-        self.work_without_end(move || {
+        self.work_on_kept(move || {
             if let Err(error) = kept::remove(&folder, content) {
                 tracing::warn!(%error, "a share cannot be forgotten");
             }
