@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+use crate::{plan::Run, subject::Subject};
+
 /// Measures a hobnob server over loopback.
 #[derive(Debug, Parser)]
 #[command(name = "hobnob-bench", version)]
@@ -42,19 +44,49 @@ pub(crate) struct Common {
     /// Seconds after which a workload is given up
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 600)]
     pub(crate) time_limit: u64,
+    /// Whom to measure; only `pairs`, `direct`, `fanout`, `idle` and `logins` know others than hobnob
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) at: Subject,
+    /// Milliseconds to add to each fsync of hobnob, by strace; 0 shows what strace itself costs
+    #[arg(long, global = true, value_name = "MS")]
+    pub(crate) fsync_delay: Option<f64>,
+}
+
+impl Common {
+    /// Who is measured, as tables show it.
+    pub(crate) fn subject(&self) -> String {
+        match self.fsync_delay {
+            Some(delay_ms) if self.at == Subject::Hobnob => format!("hobnob, fsync + {delay_ms} ms"),
+            _ => self.at.name().to_owned(),
+        }
+    }
 }
 
 /// What to measure.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Workload {
-    /// Sessions that do nothing: memory for each
-    Idle(Idle),
-    /// Pairs of users: every other session sends to the next one, which is another user
+    /// W1: pairs of users who answer each other
+    Pairs(Pairs),
+    /// W2: every other session sends to the next one, which is another user, with many messages under way
     Direct(Direct),
-    /// One broadcasts to all
+    /// W3: one broadcasts to all
     Fanout(Fanout),
-    /// Messages to users who are offline, and their catch-up at login
+    /// W4: sessions that do nothing: memory for each
+    Idle(Idle),
+    /// W5: logins by password, and connections that come back by the token of their session
+    Logins(Logins),
+    /// W5: paced pairs while many log in by password at once
+    Storm(Storm),
+    /// W6: messages to users who are offline, a crash, and their catch-up at login
     Offline(Offline),
+    /// W6: messages to many users who are offline and have much waiting already
+    Crowd(Crowd),
+    /// W6: how long a lone message takes beside an fsync
+    Lone(Lone),
+    /// W7: everyone comes back after a restart
+    Reconnect(Reconnect),
+    /// W8: pairs as accounts and stored messages grow
+    Grown(Grown),
     /// Private talk of two people at real clients: consent, latency, the relay's cost
     Talk(Talk),
     /// One shares a file, others download it together, on machines with capped uplinks: network namespaces, as root
@@ -64,12 +96,103 @@ pub(crate) enum Workload {
     /// One side of a file transfer, which `files` starts
     #[command(hide = true)]
     Side(Side),
-    /// All of them in turn, as the project's aims are stated
-    All {
-        /// Tiny numbers, to see that it works
-        #[arg(long)]
-        tiny: bool,
-    },
+    /// W1 to W8 in interleaved rounds beside what they are compared with
+    Run(Run),
+    /// The smallest router, for the others to be measured beside
+    #[command(hide = true)]
+    Router,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Pairs {
+    /// Sessions, each of a user of its own
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub(crate) sessions: u32,
+    /// Messages a second of all together, whatever comes back [default: the next when one has come]
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Seconds that count
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) seconds: f64,
+    /// Seconds before that
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) warm_up: f64,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Logins {
+    /// Logins by password, each of a user of its own
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) passwords: u32,
+    /// Sessions that come back again and again
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) sessions: u32,
+    /// Connections under way at once
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) at_once: u32,
+    /// Seconds that count
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) seconds: f64,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Storm {
+    #[command(flatten)]
+    pub(crate) pairs: Pairs,
+    /// Logins by password, all at once
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=250))]
+    pub(crate) passwords: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Crowd {
+    /// Users who are offline
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) recipients: u32,
+    /// Messages that wait for them already
+    #[arg(long, default_value_t = 2_000_000)]
+    pub(crate) stored: u64,
+    /// Users who send
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) senders: u32,
+    /// Messages of each
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) messages: u32,
+    /// Messages that each sender has under way
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) in_flight: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Lone {
+    /// Messages, one after the other
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) messages: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Reconnect {
+    /// Sessions
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=19_000))]
+    pub(crate) sessions: u32,
+    /// Users they belong to
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) users: u32,
+    /// Connections under way at once
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) at_once: u32,
+}
+
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Grown {
+    /// Accounts; there are ten times as many stored messages
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000, 1_000_000])]
+    pub(crate) accounts: Vec<u64>,
+    /// How often each is measured, one after the other and over again
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: u32,
+    #[command(flatten)]
+    pub(crate) pairs: Pairs,
 }
 
 #[derive(Clone, Debug, Group)]
@@ -88,10 +211,10 @@ pub(crate) struct Idle {
 #[derive(Clone, Debug, Group)]
 pub(crate) struct Direct {
     /// Sessions, each of a user of its own
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub(crate) sessions: u32,
     /// Messages that each sender has under way
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32))]
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(crate) in_flight: u32,
     /// Seconds that count
     #[arg(long, default_value_t = 10.0)]
@@ -224,36 +347,4 @@ impl Over {
             Self::Both => "both",
         }
     }
-}
-
-impl Workload {
-    /// The workloads to run, one after the other.
-    pub(crate) fn each(&self) -> Vec<Self> {
-        match self {
-            Self::All { tiny: false } => vec![
-                Self::Direct(direct(200, 1, 10.0)),
-                Self::Direct(direct(200, 16, 10.0)),
-                Self::Fanout(fanout(1_000, 10.0)),
-                Self::Offline(Offline { recipients: 20, messages: 10_000, in_flight: 32 }),
-                Self::Idle(Idle { sessions: 10_000, users: 100, seconds: 40.0 }),
-            ],
-            Self::All { tiny: true } => vec![
-                Self::Direct(direct(4, 1, 0.3)),
-                Self::Direct(direct(4, 16, 0.3)),
-                Self::Fanout(fanout(10, 0.3)),
-                Self::Offline(Offline { recipients: 2, messages: 300, in_flight: 32 }),
-                Self::Idle(Idle { sessions: 20, users: 2, seconds: 0.1 }),
-            ],
-            one => vec![one.clone()],
-        }
-    }
-}
-
-fn direct(sessions: u32, in_flight: u32, seconds: f64) -> Direct {
-    Direct { sessions, in_flight, seconds, warm_up: seconds / 5.0 }
-}
-
-fn fanout(sessions: u32, seconds: f64) -> Fanout {
-    let users = sessions.div_ceil(100);
-    Fanout { sessions, users, in_flight: 16, unpaced: false, seconds, warm_up: seconds / 5.0 }
 }

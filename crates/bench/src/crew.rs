@@ -17,11 +17,14 @@ use tokio::{
 
 use crate::{
     account::Account,
-    link::{Session, Target, open},
+    chatter::Chatter,
+    link::{Speaks, Target},
 };
 
-/// Logins under way at once; the server allows an address 256 connections without a login.
+/// Logins under way at once; hobnob allows an address 256 connections without a login.
 const OPENING_MAX: usize = 100;
+/// The same at other servers: ngIRCd stalls above some 200.
+const OPENING_ELSEWHERE_MAX: usize = 40;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,8 +56,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// A run that begins.
     pub(crate) fn new() -> Arc<Self> {
+        Self::opening(OPENING_MAX)
+    }
+
+    fn opening(at_once: usize) -> Arc<Self> {
         Arc::new(Self {
-            opening: Semaphore::new(OPENING_MAX),
+            opening: Semaphore::new(at_once),
             opened: AtomicUsize::new(0),
             all_opened: Notify::new(),
             phase: AtomicU8::new(Phase::Opening as u8),
@@ -91,6 +98,7 @@ impl Stage {
 pub(crate) struct Crew<T> {
     pub(crate) stage: Arc<Stage>,
     target: Arc<Target>,
+    joins: bool,
     tasks: JoinSet<anyhow::Result<T>>,
     outcomes: Vec<T>,
 }
@@ -98,23 +106,30 @@ pub(crate) struct Crew<T> {
 impl<T: Send + 'static> Crew<T> {
     /// Nobody yet.
     pub(crate) fn new(target: Arc<Target>) -> Self {
-        Self { stage: Stage::new(), target, tasks: JoinSet::new(), outcomes: Vec::new() }
+        let at_once = if target.speaks == Speaks::Hobnob { OPENING_MAX } else { OPENING_ELSEWHERE_MAX };
+        let stage = Stage::opening(at_once);
+        Self { stage, target, joins: false, tasks: JoinSet::new(), outcomes: Vec::new() }
     }
 
-    /// Opens a session and lets `work` have it.
+    /// The same, and all of them hear what is said to all.
+    pub(crate) fn joined(target: Arc<Target>) -> Self {
+        Self { joins: true, ..Self::new(target) }
+    }
+
+    /// Logs in and lets `work` go on.
     pub(crate) fn enlist<W, F>(&mut self, account: Arc<Account>, work: W)
     where
-        W: FnOnce(Session, Arc<Stage>) -> F + Send + 'static,
+        W: FnOnce(Chatter, Arc<Stage>) -> F + Send + 'static,
         F: Future<Output = anyhow::Result<T>> + Send,
     {
-        let (stage, target) = (self.stage.clone(), self.target.clone());
+        let (stage, target, joins) = (self.stage.clone(), self.target.clone(), self.joins);
         self.tasks.spawn(async move {
             let permit = stage.opening.acquire().await?;
-            let session = Box::pin(open(&target, &account, false)).await?;
+            let chatter = Box::pin(Chatter::open(&target, &account, joins)).await?;
             drop(permit);
             stage.opened.fetch_add(1, Ordering::Relaxed);
             stage.all_opened.notify_one();
-            work(session, stage).await
+            work(chatter, stage).await
         });
     }
 
@@ -135,7 +150,8 @@ impl<T: Send + 'static> Crew<T> {
         self.until(sleep(Duration::from_secs_f64(seconds))).await
     }
 
-    async fn until(&mut self, done: impl Future<Output = ()>) -> anyhow::Result<()> {
+    /// Waits for something else; a task that fails meanwhile fails the run.
+    pub(crate) async fn until(&mut self, done: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::pin!(done);
         loop {
             tokio::select! {

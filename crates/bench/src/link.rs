@@ -11,8 +11,8 @@ use hobnob_protocol::{
     device_challenge,
     limits::FRAME_BYTES_MAX,
     v1::{
-        ClientFrame, Device, Greeting, Hello, Login, Opened, Position, ServerFrame, client_frame, login,
-        login_refused::Reason, reply, server_frame,
+        ClientFrame, Device, Greeting, Hello, Login, Opened, Position, Resume, ServerFrame, client_frame,
+        login, login_refused::Reason, reply, server_frame,
     },
 };
 use rustls::pki_types::ServerName;
@@ -26,13 +26,35 @@ use tokio_util::either::Either;
 
 use crate::account::{self, Account};
 
-type Io = Either<TlsStream<TcpStream>, TcpStream>;
+/// The bytes of a connection.
+pub(crate) type Io = Either<TlsStream<TcpStream>, TcpStream>;
 
 /// Where the server listens, and how to talk to it.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// `None`: in plain text.
     pub(crate) tls: Option<TlsConnector>,
+    pub(crate) speaks: Speaks,
+}
+
+/// What a server understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// hobnob's protocol.
+    Hobnob,
+    /// The lines of IRC, or the few of them that the smallest router knows.
+    Lines,
+}
+
+impl Target {
+    /// Connects, up to TLS.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Io> {
+        let stream = TcpStream::connect(self.address).await.context("connecting")?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Either::Right(stream)) };
+        let name = ServerName::IpAddress(self.address.ip().into());
+        Ok(Either::Left(tls.connect(name, stream).await.context("the TLS handshake")?))
+    }
 }
 
 /// A connection.
@@ -44,21 +66,18 @@ pub(crate) struct Link {
 impl Link {
     /// Connects, up to the WebSocket.
     pub(crate) async fn connect(target: &Target) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(target.address).await.context("connecting")?;
-        stream.set_nodelay(true)?;
-        let io = match &target.tls {
-            None => Either::Right(stream),
-            Some(tls) => {
-                let name = ServerName::IpAddress(target.address.ip().into());
-                Either::Left(tls.connect(name, stream).await.context("the TLS handshake")?)
-            }
-        };
+        let io = target.connect().await?;
         let scheme = if target.tls.is_some() { "wss" } else { "ws" };
         let url = format!("{scheme}://{}{CONNECT_PATH}", target.address);
         let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(16 * 1024);
         let (socket, _) =
             client_async_with_config(url, io, Some(config)).await.context("the WebSocket handshake")?;
         Ok(Self { socket, last_id: 0 })
+    }
+
+    /// The id of the last request.
+    pub(crate) fn last_id(&self) -> u64 {
+        self.last_id
     }
 
     /// Puts a request into the write buffer; returns its id.
@@ -99,18 +118,6 @@ impl Link {
         self.recv().now_or_never().transpose()
     }
 
-    /// Waits for something else and answers pings meanwhile; what comes is dropped.
-    pub(crate) async fn stay_until(&mut self, done: impl Future<Output = ()>) -> anyhow::Result<()> {
-        tokio::pin!(done);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut done => return Ok(()),
-                frame = self.recv() => frame.map(drop)?,
-            }
-        }
-    }
-
     /// Waits for the reply to the only request under way; whatever else comes is dropped.
     async fn reply(&mut self, id: u64) -> anyhow::Result<reply::Body> {
         self.flush().await?;
@@ -141,17 +148,36 @@ impl Link {
         proof: login::Proof,
         background: bool,
     ) -> anyhow::Result<Opened> {
-        let challenge = device_challenge(&greeting.nonce, &account.name, &greeting.server_key);
-        let (key, signature) = account.sign(&challenge);
         let login = Login {
             name: account.name.clone(),
             proof: Some(proof),
             register: false,
             background,
-            device: Some(Device { key, signature, outbox: account::outbox()? }),
+            device: Some(device(greeting, account, account::outbox()?)),
             position: Some(Position::default()),
         };
         let id = self.request(client_frame::Body::Login(login)).await?;
+        self.opened(id, account).await
+    }
+
+    /// Takes up a session whose connection is gone.
+    pub(crate) async fn resume(
+        &mut self,
+        greeting: &Greeting,
+        account: &Account,
+        left: &Left,
+    ) -> anyhow::Result<Opened> {
+        let resume = Resume {
+            name: account.name.clone(),
+            token: left.token.clone(),
+            device: Some(device(greeting, account, left.outbox.clone())),
+            position: Some(left.position.clone()),
+        };
+        let id = self.request(client_frame::Body::Resume(resume)).await?;
+        self.opened(id, account).await
+    }
+
+    async fn opened(&mut self, id: u64, account: &Account) -> anyhow::Result<Opened> {
         match self.reply(id).await? {
             reply::Body::Opened(opened) => Ok(opened),
             reply::Body::LoginRefused(refused) => {
@@ -160,6 +186,29 @@ impl Link {
             }
             other => bail!("an unexpected answer to a login: {other:?}"),
         }
+    }
+}
+
+fn device(greeting: &Greeting, account: &Account, outbox: Bytes) -> Device {
+    let challenge = device_challenge(&greeting.nonce, &account.name, &greeting.server_key);
+    let (key, signature) = account.sign(&challenge);
+    Device { key, signature, outbox }
+}
+
+/// What a client still knows of a session whose connection is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Left {
+    token: Bytes,
+    outbox: Bytes,
+    position: Position,
+}
+
+impl Left {
+    /// Of a session that was just opened and in which nothing was sent: its outbox is a new one.
+    pub(crate) fn of(opened: &Opened) -> anyhow::Result<Self> {
+        let position =
+            Position { epoch: opened.epoch.clone(), inbox: opened.inbox, broadcast: opened.broadcast };
+        Ok(Self { token: opened.token.clone(), outbox: account::outbox()?, position })
     }
 }
 
@@ -183,22 +232,22 @@ pub(crate) struct Session {
     pub(crate) opened: Opened,
 }
 
-/// Opens a session of a user: by password the first time, then by the token of that session.
+/// Opens a session of a user, by the token that the database was made with.
 pub(crate) async fn open(target: &Target, account: &Account, background: bool) -> anyhow::Result<Session> {
-    let mut first = None;
-    let session = &mut first;
-    let by_password = || async move {
-        let proof = login::Proof::Password(account.password.clone());
-        let opened = log_in(target, account, proof, background).await?;
-        let token = opened.opened.token.clone();
-        *session = Some(opened);
-        anyhow::Ok(token)
-    };
-    let token = account.token.get_or_try_init(by_password).await?.clone();
-    match first {
-        Some(session) => Ok(session),
-        None => log_in(target, account, login::Proof::Token(token), background).await,
-    }
+    log_in(target, account, login::Proof::Token(account.token.clone()), background).await
+}
+
+/// Opens a session of a user by password.
+pub(crate) async fn open_by_password(target: &Target, account: &Account) -> anyhow::Result<Session> {
+    log_in(target, account, login::Proof::Password(account.password.clone()), false).await
+}
+
+/// Takes up a session on a new connection.
+pub(crate) async fn resume(target: &Target, account: &Account, left: &Left) -> anyhow::Result<Session> {
+    let mut link = Link::connect(target).await?;
+    let greeting = link.greet().await?;
+    let opened = link.resume(&greeting, account, left).await?;
+    Ok(Session { link, opened })
 }
 
 async fn log_in(

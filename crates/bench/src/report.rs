@@ -2,35 +2,73 @@
 
 use std::{fmt::Write, sync::atomic::Ordering, time::Duration};
 
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::{crew::Stage, histogram::Histogram, process, server::Server};
 
 /// The figures of one workload; `None` where a figure makes no sense.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Line {
     pub(crate) workload: String,
+    /// Who was measured.
+    pub(crate) subject: String,
     pub(crate) sessions: usize,
     /// Acks a second.
+    #[serde(rename = "acked_per_s")]
     pub(crate) acked: Option<f64>,
     /// Deliveries a second.
+    #[serde(rename = "delivered_per_s")]
     pub(crate) delivered: Option<f64>,
     pub(crate) ack: Latency,
     pub(crate) delivery: Latency,
-    /// CPU seconds of the server for a million deliveries.
+    /// CPU seconds of the server for a million deliveries, or of what the workload says it counts.
+    #[serde(rename = "server_cpu_s_per_million")]
     pub(crate) server_cpu: Option<f64>,
     /// The same of the generator.
+    #[serde(rename = "generator_cpu_s_per_million")]
     pub(crate) own_cpu: Option<f64>,
     pub(crate) kib_per_session: Option<f64>,
+    /// What only this workload has, each with its unit in its name.
+    pub(crate) figures: Vec<Figure>,
+    /// Its cost (CPU, otherwise memory) divided by that of somebody else in the same round.
+    pub(crate) ratios: Vec<Figure>,
     pub(crate) note: String,
 }
 
+/// A figure with a name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+}
+
+impl Figure {
+    /// A figure; the unit is in the name.
+    pub(crate) fn new(name: &str, value: f64) -> Self {
+        Self { name: name.to_owned(), value }
+    }
+
+    /// A duration as milliseconds, if there is one.
+    pub(crate) fn millis(name: &str, duration: Option<Duration>) -> Option<Self> {
+        duration.map(|duration| Self::new(name, duration.as_secs_f64() * 1e3))
+    }
+}
+
 /// Quantiles of a latency.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Latency {
-    p50: Option<Duration>,
-    p99: Option<Duration>,
-    p999: Option<Duration>,
+    #[serde(rename = "p50_ms", serialize_with = "as_millis")]
+    pub(crate) p50: Option<Duration>,
+    #[serde(rename = "p99_ms", serialize_with = "as_millis")]
+    pub(crate) p99: Option<Duration>,
+    #[serde(rename = "p999_ms", serialize_with = "as_millis")]
+    pub(crate) p999: Option<Duration>,
+}
+
+#[allow(clippy::ref_option, reason = "what serde hands over")]
+fn as_millis<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs_f64() * 1e3).serialize(serializer)
 }
 
 impl From<&Histogram> for Latency {
@@ -108,7 +146,7 @@ impl Line {
         Self {
             workload: workload.to_owned(),
             sessions,
-            acked: Some(span.acked as f64 / span.seconds),
+            acked: (span.acked > 0).then(|| span.acked as f64 / span.seconds),
             delivered: Some(span.delivered as f64 / span.seconds),
             server_cpu: million.map(|million| span.server_cpu / million),
             own_cpu: million.map(|million| span.own_cpu / million),
@@ -123,8 +161,14 @@ impl Line {
             let shown: Vec<_> = all.into_iter().flatten().map(millis).collect();
             if shown.is_empty() { "–".to_owned() } else { shown.join(" / ") }
         };
+        let figures = |figures: &[Figure]| {
+            let shown: Vec<_> =
+                figures.iter().map(|Figure { name, value }| format!("{name}: {value:.2}")).collect();
+            if shown.is_empty() { "–".to_owned() } else { shown.join("; ") }
+        };
         vec![
             ("workload", self.workload.clone()),
+            ("at", self.subject.clone()),
             ("sessions", self.sessions.to_string()),
             ("acked/s", rate(self.acked)),
             ("delivered/s", rate(self.delivered)),
@@ -133,6 +177,8 @@ impl Line {
             ("server CPU s per million", number(self.server_cpu, 2)),
             ("generator's", number(self.own_cpu, 2)),
             ("KiB a session", number(self.kib_per_session, 1)),
+            ("cost beside", figures(&self.ratios)),
+            ("more", figures(&self.figures)),
             ("note", self.note.clone()),
         ]
     }

@@ -13,13 +13,14 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 
-/// A connector for loopback. Every handshake is a full one.
-pub(crate) fn connector() -> Result<TlsConnector, Error> {
+/// A connector for loopback. Every handshake is a full one. `record_bytes_max`: no TLS record is longer.
+pub(crate) fn connector(record_bytes_max: Option<usize>) -> Result<TlsConnector, Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_protocol_versions(&[&rustls::version::TLS13])?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAll));
     let mut config = builder.with_no_client_auth();
     config.resumption = Resumption::disabled();
+    config.max_fragment_size = record_bytes_max;
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

@@ -1,25 +1,26 @@
-//! Direct messages in pairs, as a closed loop: who sends has so many under way, the next goes when one is acked.
+//! W2, direct messages one way: who sends has so many under way, the next goes when one is acked, or when it was
+//! received where nothing is acked.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::ensure;
-use hobnob_protocol::v1::{DirectMessage, Stream, server_frame, submit::Op};
-use std::sync::atomic::Ordering;
 use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
+    sync::{Notify, watch},
+    time::Instant,
 };
 
 use super::measure;
 use crate::{
     account,
     args::{Common, Direct},
+    chatter::Chatter,
     crew::{Crew, Phase, Stage},
     histogram::Histogram,
-    link::Session,
     report::Line,
-    server::Server,
-    stream::{Cursor, SendTimes, acked, submit},
+    stream::SendTimes,
 };
 
 /// What the two of a pair share.
@@ -27,6 +28,8 @@ struct Pair {
     times: SendTimes,
     /// How many were sent, once it is known.
     sent: watch::Sender<Option<u64>>,
+    received: AtomicU64,
+    progress: Notify,
 }
 
 /// Which side of its pair a session was, and what it saw.
@@ -41,15 +44,25 @@ pub(crate) async fn run(common: &Common, args: &Direct) -> anyhow::Result<Line> 
     let in_flight = u64::from(args.in_flight);
     ensure!(sessions as u64 / 2 * in_flight <= 4_000, "the server would be busy: its queue holds 4,096");
     let accounts = account::make("direct", sessions)?;
-    let server = Server::start(common, &accounts, &[]).await?;
+    let server = common.at.start(common, &accounts, &[]).await?;
     let mut crew = Crew::new(server.target.clone());
     for two in accounts.chunks_exact(2) {
-        // A message may be acked, and the next be sent, before it is received; the server's mailbox bounds by how many.
-        let pair = Arc::new(Pair { times: SendTimes::new(4_096), sent: watch::Sender::new(None) });
-        let message = DirectMessage { to: two[1].name.clone(), text: "x".repeat(common.text_bytes) };
-        let other = pair.clone();
-        crew.enlist(two[0].clone(), move |session, stage| send(session, stage, pair, message, in_flight));
-        crew.enlist(two[1].clone(), move |session, stage| receive(session, stage, other));
+        let pair = Arc::new(Pair {
+            // A message may be acked, and the next be sent, before it is received; the server's mailbox bounds by how
+            // many.
+            times: SendTimes::new(4_096),
+            sent: watch::Sender::new(None),
+            received: AtomicU64::new(0),
+            progress: Notify::new(),
+        });
+        let (to, text, other) = (two[1].name.clone(), "x".repeat(common.text_bytes), pair.clone());
+        crew.enlist(two[0].clone(), move |chatter, stage| async move {
+            send(chatter, stage, &pair, &to, &text, in_flight).await
+        });
+        crew.enlist(
+            two[1].clone(),
+            move |chatter, stage| async move { receive(chatter, stage, &other).await },
+        );
     }
     let span = measure(&mut crew, &server, args.warm_up, args.seconds).await?;
     let (mut ack, mut delivery) = (Histogram::default(), Histogram::default());
@@ -60,8 +73,9 @@ pub(crate) async fn run(common: &Common, args: &Direct) -> anyhow::Result<Line> 
         }
     }
     server.stop().await?;
-    let workload = format!("direct, {in_flight} in flight");
+    let workload = format!("one way, {in_flight} in flight");
     Ok(Line {
+        subject: common.subject(),
         ack: (&ack).into(),
         delivery: (&delivery).into(),
         note: span.shares(),
@@ -70,80 +84,65 @@ pub(crate) async fn run(common: &Common, args: &Direct) -> anyhow::Result<Line> 
 }
 
 async fn send(
-    session: Session,
+    mut chatter: Chatter,
     stage: Arc<Stage>,
-    pair: Arc<Pair>,
-    message: DirectMessage,
+    pair: &Pair,
+    to: &str,
+    text: &str,
     in_flight: u64,
 ) -> anyhow::Result<Side> {
-    let mut link = session.link;
-    link.stay_until(stage.reached(Phase::Warming)).await?;
+    chatter.stay_until(stage.reached(Phase::Warming)).await?;
     let mut latencies = Histogram::default();
-    // The first submit's id is one above the login's.
-    let (mut sent, mut answered, mut id_before) = (0, 0, None);
+    let (mut sent, mut done) = (0, 0);
     loop {
         let now = Instant::now();
-        while sent - answered < in_flight && !stage.is(Phase::Ending) {
+        while sent - done < in_flight && !stage.is(Phase::Ending) {
             sent += 1;
             pair.times.sent(sent, now);
-            let id = link.request(submit(sent, Op::Message(message.clone()))).await?;
-            id_before.get_or_insert(id - 1);
+            chatter.send(to, text).await?;
         }
-        link.flush().await?;
-        if sent == answered {
+        chatter.flush().await?;
+        if sent == done {
             pair.sent.send_replace(Some(sent));
             return Ok(Side::Sent(latencies));
         }
-        let id_before = id_before.expect("something is under way");
-        let mut frame = Some(link.recv().await?);
-        let now = Instant::now();
-        while let Some(body) = frame {
-            if acked(&body, id_before + answered + 1)? {
-                answered += 1;
-                stage.acked.fetch_add(1, Ordering::Relaxed);
-                if stage.counts() {
-                    latencies.record(pair.times.since(answered, now));
-                }
-            }
-            frame = link.try_recv()?;
+        if !chatter.is_acked() {
+            pair.progress.notified().await;
+            done = pair.received.load(Ordering::Acquire);
+            continue;
         }
+        let acks = chatter.take().await?.acks;
+        let now = Instant::now();
+        stage.acked.fetch_add(acks, Ordering::Relaxed);
+        if stage.counts() {
+            (done..done + acks).for_each(|before| latencies.record(pair.times.since(before + 1, now)));
+        }
+        done += acks;
     }
 }
 
-async fn receive(session: Session, stage: Arc<Stage>, pair: Arc<Pair>) -> anyhow::Result<Side> {
-    let mut link = session.link;
-    let begin = session.opened.inbox;
-    let mut cursor = Cursor::new(Stream::Inbox, begin);
+async fn receive(mut chatter: Chatter, stage: Arc<Stage>, pair: &Pair) -> anyhow::Result<Side> {
     let mut latencies = Histogram::default();
+    let mut received = 0;
     let mut total = pair.sent.subscribe();
     loop {
-        let known = *total.borrow_and_update();
-        if known.is_some_and(|total| cursor.seq() - begin == total) {
+        if *total.borrow_and_update() == Some(received) {
             return Ok(Side::Received(latencies));
         }
-        let due = cursor.note_due();
-        tokio::select! {
+        let taken = tokio::select! {
             biased;
-            frame = link.recv() => {
-                let mut frame = Some(frame?);
-                let now = Instant::now();
-                while let Some(body) = frame {
-                    if let server_frame::Body::Entry(entry) = body
-                        && let Some(seq) = cursor.take(&entry, now)?
-                    {
-                        stage.delivered.fetch_add(1, Ordering::Relaxed);
-                        if stage.counts() {
-                            latencies.record(pair.times.since(seq - begin, now));
-                        }
-                    }
-                    frame = link.try_recv()?;
-                }
-            }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            _ = total.changed() => {}
+            taken = chatter.take() => taken?,
+            _ = total.changed() => continue,
+        };
+        let now = Instant::now();
+        stage.delivered.fetch_add(taken.messages, Ordering::Relaxed);
+        if stage.counts() {
+            (received..received + taken.messages)
+                .for_each(|before| latencies.record(pair.times.since(before + 1, now)));
         }
-        if let Some(note) = cursor.note(Instant::now()) {
-            link.note(note).await?;
-        }
+        received += taken.messages;
+        pair.received.store(received, Ordering::Release);
+        pair.progress.notify_one();
+        chatter.note().await?;
     }
 }

@@ -1,27 +1,24 @@
-//! One broadcasts, all others receive.
+//! W3: one broadcasts, all others receive.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use anyhow::ensure;
-use hobnob_protocol::v1::{Broadcast, Stream, server_frame, submit::Op};
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use super::measure;
 use crate::{
     account,
     args::{Common, Fanout},
+    chatter::Chatter,
     crew::{Crew, Phase, Stage},
     histogram::Histogram,
-    link::Session,
     report::Line,
-    server::Server,
-    stream::{Cursor, SendTimes, acked, submit},
+    stream::SendTimes,
 };
 
 /// Broadcasts under way that are told apart; without pacing more may be.
@@ -60,11 +57,12 @@ enum Side {
 
 /// Runs it.
 pub(crate) async fn run(common: &Common, args: &Fanout) -> anyhow::Result<Line> {
-    let (sessions, users) = (args.sessions as usize, args.users.min(args.sessions) as usize);
+    let sessions = args.sessions as usize;
+    let users = common.at.users(args.users.min(args.sessions) as usize, sessions);
     // The last one is the sender.
     let accounts = account::make("fanout", users + 1)?;
     let most = sessions.div_ceil(users).to_string();
-    let server = Server::start(common, &accounts, &[("sessions-per-user", &most)]).await?;
+    let server = common.at.start(common, &accounts, &[("sessions-per-user", &most)]).await?;
     let air = Arc::new(Air {
         times: SendTimes::new(ROOM),
         received: (0..ROOM).map(|_| AtomicUsize::new(0)).collect(),
@@ -73,15 +71,15 @@ pub(crate) async fn run(common: &Common, args: &Fanout) -> anyhow::Result<Line> 
         sent: watch::Sender::new(None),
         receivers: sessions,
     });
-    let mut crew = Crew::new(server.target.clone());
+    let mut crew = Crew::joined(server.target.clone());
     let (text, window, over) = ("x".repeat(common.text_bytes), u64::from(args.in_flight), air.clone());
     let unpaced = args.unpaced;
-    crew.enlist(accounts[users].clone(), move |session, stage| {
-        Sender { session, stage, air: over, window, unpaced, sent: 0, answered: 0 }.run(text)
+    crew.enlist(accounts[users].clone(), move |chatter, stage| {
+        Sender { chatter, stage, air: over, window, unpaced, sent: 0, answered: 0 }.run(text)
     });
     for number in 0..sessions {
         let air = air.clone();
-        crew.enlist(accounts[number % users].clone(), |session, stage| receive(session, stage, air));
+        crew.enlist(accounts[number % users].clone(), |chatter, stage| receive(chatter, stage, air));
     }
     let span = measure(&mut crew, &server, args.warm_up, args.seconds).await?;
     let (mut ack, mut delivery) = (Histogram::default(), Histogram::default());
@@ -95,6 +93,7 @@ pub(crate) async fn run(common: &Common, args: &Fanout) -> anyhow::Result<Line> 
     server.stop().await?;
     let workload = format!("fanout, {window} in flight{}", if unpaced { ", unpaced" } else { "" });
     Ok(Line {
+        subject: common.subject(),
         ack: (&ack).into(),
         delivery: (&delivery).into(),
         note: format!("{}; server RSS {} KiB at the end", span.shares(), memory.rss_kib),
@@ -103,7 +102,7 @@ pub(crate) async fn run(common: &Common, args: &Fanout) -> anyhow::Result<Line> 
 }
 
 struct Sender {
-    session: Session,
+    chatter: Chatter,
     stage: Arc<Stage>,
     air: Arc<Air>,
     window: u64,
@@ -114,82 +113,74 @@ struct Sender {
 
 impl Sender {
     async fn run(mut self, text: String) -> anyhow::Result<Side> {
-        self.session.link.stay_until(self.stage.reached(Phase::Warming)).await?;
+        self.chatter.stay_until(self.stage.reached(Phase::Warming)).await?;
         let mut latencies = Histogram::default();
-        let mut first_id = None;
         loop {
             let now = Instant::now();
             while self.has_room() && !self.stage.is(Phase::Ending) {
                 self.sent += 1;
                 self.air.times.sent(self.sent, now);
-                let op = Op::Broadcast(Broadcast { text: text.clone() });
-                let id = self.session.link.request(submit(self.sent, op)).await?;
-                first_id.get_or_insert(id);
+                self.chatter.broadcast(&text).await?;
             }
-            self.session.link.flush().await?;
-            if self.stage.is(Phase::Ending) && self.answered == self.sent {
+            self.chatter.flush().await?;
+            if self.stage.is(Phase::Ending) && self.done() == self.sent {
                 self.air.sent.send_replace(Some(self.sent));
                 return Ok(Side::Sent(latencies));
             }
-            let frame = tokio::select! {
+            let acks = tokio::select! {
                 biased;
-                frame = self.session.link.recv() => frame?,
+                taken = self.chatter.take() => taken?.acks,
                 () = self.air.completed.notified() => continue,
                 () = self.stage.reached(Phase::Ending), if !self.stage.is(Phase::Ending) => continue,
             };
-            if acked(&frame, first_id.unwrap_or(0) + self.answered)? {
-                self.answered += 1;
-                self.stage.acked.fetch_add(1, Ordering::Relaxed);
-                if self.stage.counts() {
-                    latencies.record(self.air.times.since(self.answered, Instant::now()));
-                }
+            let now = Instant::now();
+            self.stage.acked.fetch_add(acks, Ordering::Relaxed);
+            if self.stage.counts() {
+                let first = self.answered + 1;
+                (first..first + acks).for_each(|number| latencies.record(self.air.times.since(number, now)));
             }
+            self.answered += acks;
         }
+    }
+
+    /// Broadcasts that need no more waiting for before the end.
+    fn done(&self) -> u64 {
+        if self.chatter.is_acked() { self.answered } else { self.air.complete.load(Ordering::Acquire) }
     }
 
     fn has_room(&self) -> bool {
         let received = self.air.complete.load(Ordering::Acquire);
-        let done = if self.unpaced { self.answered } else { received.min(self.answered) };
+        let done = match (self.chatter.is_acked(), self.unpaced) {
+            (true, true) => self.answered,
+            (true, false) => received.min(self.answered),
+            (false, _) => received,
+        };
         self.sent - done < self.window && self.sent - received < ROOM as u64
     }
 }
 
-async fn receive(session: Session, stage: Arc<Stage>, air: Arc<Air>) -> anyhow::Result<Side> {
-    let mut link = session.link;
-    let begin = session.opened.broadcast;
-    ensure!(begin == 0, "somebody else broadcasts");
-    let mut cursor = Cursor::new(Stream::Broadcast, begin);
+async fn receive(mut chatter: Chatter, stage: Arc<Stage>, air: Arc<Air>) -> anyhow::Result<Side> {
+    let mut received = 0;
     let mut latencies = Histogram::default();
     let mut total = air.sent.subscribe();
     loop {
-        let known = *total.borrow_and_update();
-        if known == Some(cursor.seq()) {
+        if *total.borrow_and_update() == Some(received) {
             return Ok(Side::Received(latencies));
         }
-        let due = cursor.note_due();
-        tokio::select! {
+        let taken = tokio::select! {
             biased;
-            frame = link.recv() => {
-                let mut frame = Some(frame?);
-                let (now, before) = (Instant::now(), cursor.seq());
-                while let Some(body) = frame {
-                    if let server_frame::Body::Entry(entry) = body
-                        && let Some(number) = cursor.take(&entry, now)?
-                    {
-                        if stage.counts() {
-                            latencies.record(air.times.since(number, now));
-                        }
-                        air.receive(number);
-                    }
-                    frame = link.try_recv()?;
-                }
-                stage.delivered.fetch_add(cursor.seq() - before, Ordering::Relaxed);
+            taken = chatter.take() => taken?,
+            _ = total.changed() => continue,
+        };
+        let now = Instant::now();
+        for number in received + 1..=received + taken.broadcasts {
+            if stage.counts() {
+                latencies.record(air.times.since(number, now));
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            _ = total.changed() => {}
+            air.receive(number);
         }
-        if let Some(note) = cursor.note(Instant::now()) {
-            link.note(note).await?;
-        }
+        received += taken.broadcasts;
+        stage.delivered.fetch_add(taken.broadcasts, Ordering::Relaxed);
+        chatter.note().await?;
     }
 }

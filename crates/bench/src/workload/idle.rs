@@ -1,4 +1,4 @@
-//! Sessions that do nothing: what each costs in memory, and whether they last.
+//! W4: sessions that do nothing: what each costs in memory, and whether they last.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use anyhow::ensure;
 use crate::{
     account,
     args::{Common, Idle},
+    chatter::Chatter,
     crew::{Crew, Phase, Stage},
-    link::Session,
     process::Memory,
     report::{Line, Sample},
-    server::Server,
 };
 
 /// Opens them, holds them, reads the server's memory.
 pub(crate) async fn run(common: &Common, args: &Idle) -> anyhow::Result<Line> {
-    let (sessions, users) = (args.sessions as usize, args.users.min(args.sessions) as usize);
+    let sessions = args.sessions as usize;
+    let users = common.at.users(args.users.min(args.sessions) as usize, sessions);
     let accounts = account::make("idle", users)?;
     let most = sessions.div_ceil(users).to_string();
-    let server = Server::start(common, &accounts, &[("sessions-per-user", &most)]).await?;
+    let server = common.at.start(common, &accounts, &[("sessions-per-user", &most)]).await?;
     let before = server.memory()?;
     let mut crew = Crew::new(server.target.clone());
     for number in 0..sessions {
@@ -39,6 +39,7 @@ pub(crate) async fn run(common: &Common, args: &Idle) -> anyhow::Result<Line> {
     server.stop().await?;
     Ok(Line {
         workload: "idle".to_owned(),
+        subject: common.subject(),
         sessions,
         kib_per_session: Some(per_session(before, held, sessions)),
         note: format!(
@@ -60,6 +61,6 @@ fn per_session(before: Memory, after: Memory, sessions: usize) -> f64 {
 }
 
 /// Only answers pings.
-async fn stay(mut session: Session, stage: Arc<Stage>) -> anyhow::Result<()> {
-    session.link.stay_until(stage.reached(Phase::Ending)).await
+async fn stay(mut chatter: Chatter, stage: Arc<Stage>) -> anyhow::Result<()> {
+    chatter.stay_until(stage.reached(Phase::Ending)).await
 }
