@@ -93,7 +93,7 @@ impl Manager {
 
     /// The person has it already.
     fn is_there(&mut self, content: Content, path: PathBuf, file: Option<File>) {
-        let Some(download) = self.downloads.remove(&content) else { return };
+        let Some(download) = self.take(content) else { return };
         match download.purpose {
             Purpose::Itself => self.out(already_there(download, path)),
             // A folder that is offered from here is there.
@@ -166,7 +166,7 @@ impl Manager {
         if matches!(told, Told::Waits | Told::Asked) {
             return;
         }
-        let Some(mut download) = self.downloads.remove(&content) else { return };
+        let Some(mut download) = self.take(content) else { return };
         if let Some(offer) = self.offers.get_mut(&content) {
             offer.own = true;
         }
@@ -213,7 +213,7 @@ impl Manager {
 
     /// Ends a download; what came is kept.
     pub(super) fn stop(&mut self, content: Content) {
-        let Some(mut download) = self.downloads.remove(&content) else { return };
+        let Some(mut download) = self.take(content) else { return };
         download.swarm_event(SwarmEvent::Stop, Instant::now());
         download.links.values().for_each(|link| link.task.abort());
         if let Some(partial) = download.partial.take() {
@@ -222,6 +222,12 @@ impl Manager {
         if self.offers.get(&content).is_some_and(|offer| !offer.own) {
             self.withdraw(content);
         }
+    }
+
+    /// It is under way no longer, however that came.
+    fn take(&mut self, content: Content) -> Option<Download> {
+        self.freed = true;
+        self.downloads.remove(&content)
     }
 
     /// What the person calls this download; `None`: it is a part of one.

@@ -87,6 +87,15 @@ impl Manager {
         }
     }
 
+    /// Folders go on that waited for a content which something else fetched.
+    pub(super) fn wake_folders(&mut self) {
+        while std::mem::take(&mut self.freed) {
+            let waiting = self.folders.iter().filter(|(_, folder)| !folder.waiting.is_empty());
+            let waiting: Vec<_> = waiting.map(|(content, _)| *content).collect();
+            waiting.into_iter().for_each(|content| self.fetch_some(content));
+        }
+    }
+
     /// Begins with the next files.
     fn fetch_some(&mut self, content: Content) {
         loop {
@@ -94,8 +103,11 @@ impl Manager {
             if folder.running.len() >= OF_FOLDER_MAX {
                 return;
             }
-            // Two files with the same content come one after the other.
-            let is_free = |index: &usize| !self.downloads.contains_key(&folder.files[*index].1);
+            // Two files with the same content come one after the other, and so do those of two folders.
+            let is_free = |index: &usize| {
+                let content = &folder.files[*index].1;
+                !self.downloads.contains_key(content) && !self.copying.contains(content)
+            };
             let Some(at) = folder.waiting.iter().position(is_free) else { break };
             let Some(index) = folder.waiting.remove(at) else { break };
             folder.running.insert(index);
@@ -126,8 +138,10 @@ impl Manager {
                     Target { id: content.id, shape, name: &name, folder: &place, journals: &journals };
                 copy(&from, &target)
             };
+            self.copying.insert(content);
             self.work_unless_busy(make, move |copied| {
-                Note::Copied(folder_content, index, copied.map_err(|error| error.to_string()))
+                let copied = copied.map_err(|error| error.to_string());
+                Note::Copied { folder: folder_content, index, content, copied }
             });
             return;
         }
@@ -135,7 +149,19 @@ impl Manager {
         self.begin(download, place);
     }
 
-    pub(super) fn copied(&mut self, folder: Content, index: usize, copied: Result<File, String>) {
+    pub(super) fn copied(
+        &mut self,
+        folder: Content,
+        index: usize,
+        content: Content,
+        copied: Result<File, String>,
+    ) {
+        self.copying.remove(&content);
+        self.freed = true;
+        // One that was stopped, and perhaps begun anew, does not wait for this.
+        if !self.folders.get(&folder).is_some_and(|folder| folder.running.contains(&index)) {
+            return;
+        }
         match copied {
             Ok(file) => self.file_is_here(folder, index, file.path.clone(), Some(file), 0),
             Err(why) => self.fail_folder(folder, &why, true),
@@ -155,7 +181,9 @@ impl Manager {
         if !path.starts_with(&folder.root) {
             // It was begun for itself, and went on where it was.
             folder.here.insert(index, path);
-            return self.fetch(content, index);
+            folder.running.remove(&index);
+            folder.waiting.push_front(index);
+            return self.fetch_some(content);
         }
         folder.running.remove(&index);
         folder.done = folder.done.saturating_add(folder.files[index].1.size);
@@ -247,6 +275,13 @@ impl Manager {
             left: None,
             stalled: !folder.running.is_empty(),
         };
+        if folder.running.is_empty() {
+            // It waits for what something else fetches or copies.
+            let mut waits_for =
+                folder.waiting.iter().map(|index| self.downloads.get(&folder.files[*index].1));
+            sum.stalled =
+                !folder.waiting.is_empty() && waits_for.all(|it| it.is_some_and(|it| it.progress().stalled));
+        }
         for index in &folder.running {
             let Some(download) = self.downloads.get(&folder.files[*index].1) else {
                 // It is being copied.

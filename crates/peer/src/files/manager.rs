@@ -68,6 +68,10 @@ pub(super) struct Manager {
     pub(super) active: BTreeSet<Content>,
     pub(super) downloads: BTreeMap<Content, Download>,
     pub(super) folders: BTreeMap<Content, Folder>,
+    /// What is being copied into a folder.
+    pub(super) copying: BTreeSet<Content>,
+    /// A content is not being fetched or copied any more: a folder may have waited for that.
+    pub(super) freed: bool,
     pub(super) telling: Telling,
     pub(super) jobs: Jobs,
     /// Folded names.
@@ -93,6 +97,8 @@ impl Manager {
             active: BTreeSet::new(),
             downloads: BTreeMap::new(),
             folders: BTreeMap::new(),
+            copying: BTreeSet::new(),
+            freed: false,
             telling: Telling::default(),
             jobs: Jobs::default(),
             blocked,
@@ -138,6 +144,7 @@ impl Manager {
             if self.deadline() <= Instant::now() {
                 self.tick();
             }
+            self.wake_folders();
         }
         drop(notes);
         drop(commands);
@@ -267,7 +274,7 @@ impl Manager {
             Note::Kept(kept, ended) => self.were_kept(kept, ended),
             Note::Looked(wrong) => self.looked(wrong),
             Note::Listed(content, plan) => self.listed(content, plan),
-            Note::Copied(content, index, path) => self.copied(content, index, path),
+            Note::Copied { folder, index, content, copied } => self.copied(folder, index, content, copied),
         }
     }
 

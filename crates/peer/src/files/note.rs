@@ -54,7 +54,16 @@ pub(super) enum Note {
     /// A folder's listing was read.
     Listed(Content, Result<super::folders::Plan, String>),
     /// A file of a folder was made out of one that is here.
-    Copied(Content, usize, Result<File, String>),
+    Copied {
+        /// The folder's listing.
+        folder: Content,
+        /// Which of its files.
+        index: usize,
+        /// The file.
+        content: Content,
+        /// What came of it.
+        copied: Result<File, String>,
+    },
 }
 
 /// What is there of a download.
