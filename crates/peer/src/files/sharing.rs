@@ -116,8 +116,10 @@ impl Manager {
         let Some((bytes, manifest)) = listing else {
             let Some((_, file)) = files.into_iter().next() else { return Ok(()) };
             let earlier = self.offers.remove(&content);
-            let mut offer = Offer::new(name, Arc::new(Shelf::of_file(file)), true);
+            let mut offer = Offer::new(name, Arc::new(Shelf::of_file(file.clone())), true);
             if let Some(earlier) = earlier {
+                // Streams go on, with what is read from where it is now.
+                earlier.shelf.becomes(file);
                 offer.shelf = earlier.shelf;
                 offer.within = earlier.within;
                 offer.told = earlier.told;
@@ -150,7 +152,10 @@ impl Manager {
     pub(super) fn offer_within(&mut self, folder: Content, path: &str, file: File) {
         let content = content_of(&file.manifest);
         if let Some(offer) = self.offers.get_mut(&content) {
-            if !offer.within.contains(&folder) {
+            // The same folder from another place; a file that was shared for itself stays where that is.
+            if offer.own && !offer.itself && offer.within == [folder] {
+                offer.shelf.becomes(file);
+            } else if !offer.within.contains(&folder) {
                 offer.within.push(folder);
             }
             return;
