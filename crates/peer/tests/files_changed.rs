@@ -161,3 +161,24 @@ async fn what_is_shared_again_from_elsewhere_is_read_there() {
         assert!(matches!(event, Event::Sharing { again: true, .. }), "{event:?}");
     }
 }
+
+/// A stream that ends because a file is not shared any more says nothing against the file, which may be shared anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_anew_at_once_stays_shared() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    giver.share("other.bin", b"other").await;
+    let shared = giver.share("a.bin", &content(CHUNK, 7)).await;
+    let path = giver.folder.path().join("a.bin");
+    for _ in 0..20 {
+        let ticket = ticket(public([NUMBER; 32]), "user", shared, now_ms() + 60_000);
+        let address = server.tcp_of(giver.key());
+        let call = HandTaker::call(&address, giver.key(), NUMBER, shared, ticket);
+        let mut taker = call.await.unwrap();
+        assert!(matches!(taker.next().await, Some(Body::Opened(_))));
+        giver.files().unshare("a.bin").unwrap();
+        assert_eq!(giver.next().await, Event::Unshared { name: "a.bin".to_owned() });
+        assert_eq!(giver.share_path(&path).await, shared);
+        assert_eq!(taker.refusal().await, Some(Why::Gone));
+    }
+}

@@ -265,7 +265,7 @@ impl Manager {
             Note::Giver(stream, content, asked) => self.asked(stream, content, asked),
             Note::Taker(stream, content, got) => self.got(stream, content, got),
             Note::Path { stream, content, relayed } => self.path(stream, content, relayed),
-            Note::Unreadable(content, error) => self.unreadable(content, &error),
+            Note::Unreadable(content, wrong) => self.unreadable(content, &wrong),
             Note::Found(content, found) => self.found(content, *found),
             Note::Committed(content, result) => self.committed(content, result),
             Note::Finished(content, result) => self.finished(content, result),

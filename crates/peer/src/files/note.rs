@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use super::door::Arrival;
 use super::event::{Content, Ended};
 use super::sharing::{JobId, Read};
-use super::shelf::File;
+use super::shelf::{File, Wrong};
 use crate::file::ContentId;
 use crate::file::partial::{Finished, Opened, PartialError};
-use crate::file::source::SourceError;
 use crate::transfer::fetch::Got;
 use crate::transfer::serve::Asked;
 use crate::transfer::{Tell, fetch, serve};
@@ -36,7 +35,7 @@ pub(super) enum Note {
         relayed: bool,
     },
     /// What is offered cannot be read any more.
-    Unreadable(Content, SourceError),
+    Unreadable(Content, Wrong),
     /// A download was opened, or what is to be downloaded was found.
     Found(Content, Box<Result<Found, PartialError>>),
     /// What came was made durable.
@@ -50,7 +49,7 @@ pub(super) enum Note {
     /// What was shared before.
     Kept(Vec<Read>, Vec<(String, ContentId, Ended)>),
     /// These are not what they were.
-    Looked(Vec<(Content, SourceError)>),
+    Looked(Vec<(Content, Wrong)>),
     /// A folder's listing was read.
     Listed(Content, Result<super::folders::Plan, String>),
     /// A file of a folder was made out of one that is here.

@@ -14,7 +14,7 @@ use super::limits::{HASHES_MAX, LOOK_AT, OFFERS_MAX};
 use super::manager::Manager;
 use super::note::Note;
 use super::offer::Offer;
-use super::shelf::{File, Shelf};
+use super::shelf::{File, Shelf, Wrong};
 use super::{kept, listing};
 use crate::file::manifest::ContentHash;
 use crate::file::source::{SourceError, Unhashed};
@@ -230,10 +230,10 @@ impl Manager {
         });
     }
 
-    pub(super) fn looked(&mut self, wrong: Vec<(Content, SourceError)>) {
+    pub(super) fn looked(&mut self, wrong: Vec<(Content, Wrong)>) {
         self.looking = false;
-        for (content, error) in wrong {
-            self.unreadable(content, &error);
+        for (content, wrong) in wrong {
+            self.unreadable(content, &wrong);
         }
     }
 }
