@@ -4,6 +4,8 @@
 
 mod files_common;
 
+use std::time::Duration;
+
 use files_common::hostile::{HandGiver, Manner, are_different};
 use files_common::{Node, SOON, Server, Way, content};
 use hobnob_peer::files::{Content, Ended, Event, Request};
@@ -252,4 +254,20 @@ async fn a_name_that_is_taken_is_not_overwritten() {
     server.lock().names.insert(evil, ("../../evil".to_owned(), None));
     taker.download(evil);
     assert!(matches!(taker.next().await, Event::AlreadyThere { .. }));
+}
+
+/// What was found for a download that was cancelled is nothing to the next, which it would keep from opening the part.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_cancelled_while_it_opens_may_begin_anew() {
+    let server = Server::default();
+    let bytes = content(40 * CHUNK, 9);
+    // Longer than a part that is open elsewhere is waited for.
+    let giver = HandGiver::start(&server, 10, &bytes, Manner::Paced(Duration::from_millis(80))).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    let id = giver.content.id;
+    taker.download(giver.content);
+    taker.files().cancel("file").unwrap();
+    taker.download(giver.content);
+    assert_eq!(taker.next().await, Event::Cancelled { name: "file".to_owned(), id });
+    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
 }

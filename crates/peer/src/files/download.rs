@@ -54,9 +54,15 @@ pub(super) enum Phase {
     Named(PathBuf),
 }
 
+/// Tells one download from the next of the same content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RunId(pub(super) u64);
+
 /// A download.
 #[derive(Debug)]
 pub(super) struct Download {
+    /// Given when it begins.
+    pub(super) run: RunId,
     pub(super) content: Content,
     pub(super) shape: Shape,
     pub(super) name: String,
@@ -198,6 +204,7 @@ impl Link {
 impl Download {
     pub(super) fn new(content: Content, shape: Shape, name: String, purpose: Purpose) -> Self {
         Self {
+            run: RunId::default(),
             content,
             shape,
             name,

@@ -50,7 +50,10 @@ impl Manager {
     }
 
     /// Looks for what is there, and opens it otherwise.
-    pub(super) fn begin(&mut self, download: Download, folder: PathBuf) {
+    pub(super) fn begin(&mut self, mut download: Download, folder: PathBuf) {
+        self.last_run.0 += 1;
+        let run = self.last_run;
+        download.run = run;
         let (content, shape, name) = (download.content, download.shape, download.name.clone());
         let own = self.offers.get(&content).filter(|offer| offer.own);
         let own = own.map(|offer| (Arc::clone(&offer.shelf), offer.shown(content).path));
@@ -60,7 +63,7 @@ impl Manager {
             let target = Target { id: content.id, shape, name: &name, folder: &folder, journals: &journals };
             find(&target, own.as_ref())
         };
-        self.work_unless_busy(look, move |found| Note::Found(content, Box::new(found)));
+        self.work_unless_busy(look, move |found| Note::Found(content, run, Box::new(found)));
     }
 
     /// What was found.
@@ -113,12 +116,12 @@ impl Manager {
     }
 
     fn finish(&mut self, content: Content) {
-        let partial = self.downloads.get(&content).and_then(|download| download.partial.clone());
-        let Some(partial) = partial else { return };
+        let Some(download) = self.downloads.get(&content) else { return };
+        let (run, Some(partial)) = (download.run, download.partial.clone()) else { return };
         self.work(move || {
             let finished = partial.finish();
             drop(partial);
-            Note::Finished(content, finished)
+            Note::Finished(content, run, finished)
         });
     }
 
@@ -250,7 +253,8 @@ impl Manager {
             if download.commit.take_if_due()
                 && let Some(partial) = download.partial.clone()
             {
-                self.work(move || Note::Committed(content, partial.commit()));
+                let run = download.run;
+                self.work(move || Note::Committed(content, run, partial.commit()));
             }
             let Some(download) = self.downloads.get_mut(&content) else { continue };
             if download.meter.tick() {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use super::door;
-use super::download::{Download, Purpose};
+use super::download::{Download, Purpose, RunId};
 use super::event::{Content, Entry, Event, Reply, RequestId};
 use super::fetching::commit;
 use super::folders::Folder;
@@ -63,6 +63,7 @@ pub(super) struct Manager {
     /// The end of the last step on what is kept for the next login.
     kept_last: Option<oneshot::Receiver<()>>,
     pub(super) last_stream: u64,
+    pub(super) last_run: RunId,
     pub(super) offers: BTreeMap<Content, Offer>,
     /// Those that somebody takes.
     pub(super) active: BTreeSet<Content>,
@@ -93,6 +94,7 @@ impl Manager {
             jobs_running: JoinSet::new(),
             kept_last: None,
             last_stream: 0,
+            last_run: RunId::default(),
             offers: BTreeMap::new(),
             active: BTreeSet::new(),
             downloads: BTreeMap::new(),
@@ -266,9 +268,14 @@ impl Manager {
             Note::Taker(stream, content, got) => self.got(stream, content, got),
             Note::Path { stream, content, relayed } => self.path(stream, content, relayed),
             Note::Unreadable(content, wrong) => self.unreadable(content, &wrong),
-            Note::Found(content, found) => self.found(content, *found),
-            Note::Committed(content, result) => self.committed(content, result),
-            Note::Finished(content, result) => self.finished(content, result),
+            // What is told of an earlier download of the same content is told to nobody.
+            Note::Found(content, run, _)
+            | Note::Committed(content, run, _)
+            | Note::Finished(content, run, _)
+                if self.downloads.get(&content).is_none_or(|download| download.run != run) => {}
+            Note::Found(content, _, found) => self.found(content, *found),
+            Note::Committed(content, _, result) => self.committed(content, result),
+            Note::Finished(content, _, result) => self.finished(content, result),
             Note::Reading(job, done, size) => self.reading(job, done, size),
             Note::Read(job, read) => self.was_read(job, read),
             Note::Kept(kept, ended) => self.were_kept(kept, ended),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::door::Arrival;
+use super::download::RunId;
 use super::event::{Content, Ended};
 use super::sharing::{JobId, Read};
 use super::shelf::{File, Wrong};
@@ -37,11 +38,11 @@ pub(super) enum Note {
     /// What is offered cannot be read any more.
     Unreadable(Content, Wrong),
     /// A download was opened, or what is to be downloaded was found.
-    Found(Content, Box<Result<Found, PartialError>>),
+    Found(Content, RunId, Box<Result<Found, PartialError>>),
     /// What came was made durable.
-    Committed(Content, Result<u32, PartialError>),
+    Committed(Content, RunId, Result<u32, PartialError>),
     /// A download has its name.
-    Finished(Content, Result<Finished, PartialError>),
+    Finished(Content, RunId, Result<Finished, PartialError>),
     /// A file that is to be shared is being read.
     Reading(JobId, u64, u64),
     /// It was read.
