@@ -271,3 +271,45 @@ async fn a_download_that_is_cancelled_while_it_opens_may_begin_anew() {
     assert_eq!(taker.next().await, Event::Cancelled { name: "file".to_owned(), id });
     assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
 }
+
+/// What is not shared any more while the server is away is released when it is there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_was_lost_is_said_again() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let (gone, back) = (node.share("gone", b"gone").await, node.share("back", b"back").await);
+    server.lock().away = true;
+    for name in ["gone", "back"] {
+        node.files().unshare(name).unwrap();
+        assert_eq!(node.next().await, Event::Unshared { name: name.to_owned() });
+    }
+    // It is told when the server hears again; not before that.
+    node.files().share(node.folder.path().join("back")).unwrap();
+    let told = |request: &Request| matches!(request, Request::Hold(_));
+    until(|| server.lock().requests.iter().filter(|request| told(request)).count() == 3).await;
+    assert_eq!(server.holder_count(gone), 1);
+    server.lock().away = false;
+    node.files().announce().unwrap();
+    until(|| server.holder_count(gone) == 0).await;
+    assert!(matches!(node.next().await, Event::Sharing { id, .. } if id == back.id));
+    assert_eq!(server.holder_count(back), 1);
+    // Folders have many files: not all are released at once.
+    let folder = node.folder.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    for number in 0..50 {
+        std::fs::write(folder.join(number.to_string()), number.to_string()).unwrap();
+    }
+    node.share_path(&folder).await;
+    until(|| server.held_by(node.key()) == 52).await;
+    node.files().unshare("folder").unwrap();
+    until(|| server.held_by(node.key()) == 1).await;
+}
+
+async fn until(so: impl Fn() -> bool) {
+    let wait = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, wait).await.expect("it becomes so");
+}

@@ -56,7 +56,7 @@ pub enum Request {
     Hold(v1::Hold),
     /// Needs no answer.
     HoldMore(v1::HoldMore),
-    /// Needs no answer.
+    /// Answered with [`Reply::Done`].
     Release(v1::Release),
     /// Answered with [`Reply::Sources`] or [`Reply::Refused`].
     FindSources(v1::FindSources),

@@ -349,7 +349,7 @@ impl Manager {
         offer.givers.end(Why::Gone);
         offer.shelf.clear();
         self.active.remove(&content);
-        self.release(content, offer.told);
+        self.release(content);
         if offer.own {
             self.forget(content);
         }

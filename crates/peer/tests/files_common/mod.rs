@@ -134,6 +134,11 @@ impl Server {
         self.lock().holders.get(&content).map_or(0, BTreeMap::len)
     }
 
+    /// How many files a device holds.
+    pub(crate) fn held_by(&self, key: [u8; 32]) -> usize {
+        self.lock().holders.values().filter(|holders| holders.contains_key(&key)).count()
+    }
+
     /// What the server would find.
     pub(crate) fn entry(&self, content: Content) -> Entry {
         let index = self.lock();
