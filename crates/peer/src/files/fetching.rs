@@ -285,7 +285,7 @@ pub(super) fn commit(partial: &Partial) {
     }
 }
 
-fn shown_name(path: &Path, otherwise: &str) -> String {
+pub(super) fn shown_name(path: &Path, otherwise: &str) -> String {
     path.file_name().map_or_else(|| otherwise.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 

@@ -14,9 +14,10 @@ use super::limits::{LISTING_BYTES_MAX, OF_FOLDER_MAX, PROGRESS};
 use super::manager::Manager;
 use super::note::Note;
 use super::offer::Offer;
+use super::root::Kept;
 use super::sharing::{self, Read};
 use super::shelf::{File, Shelf};
-use super::{fetching, listing};
+use super::{fetching, listing, root};
 use crate::file::partial::{Opened, PartialError, Target};
 use crate::file::source::SourceError;
 use crate::file::{Partial, Shape};
@@ -26,6 +27,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 /// What a listing says.
 pub(super) struct Plan {
+    root: PathBuf,
     listing: Bytes,
     files: Vec<(PathBuf, Content)>,
 }
@@ -34,6 +36,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) name: String,
+    /// Empty until the list is read.
     root: PathBuf,
     listing: Bytes,
     files: Vec<(PathBuf, Content)>,
@@ -54,9 +57,10 @@ impl Manager {
     /// The list of a folder is here: it is read.
     pub(super) fn listing_is_here(&mut self, download: Download, path: PathBuf) {
         let Download { content, name, begun, .. } = download;
-        let root = self.common.downloads.join(&name);
+        let (downloads, kept) = (self.common.downloads.clone(), Kept::of(&self.common.data, content));
+        let wanted = name.clone();
         let folder = Folder {
-            root: root.clone(),
+            root: PathBuf::new(),
             name,
             listing: Bytes::new(),
             files: Vec::new(),
@@ -71,13 +75,14 @@ impl Manager {
             told: begun,
         };
         self.folders.insert(content, folder);
-        self.work(move || Note::Listed(content, plan(&path, &root)));
+        self.work(move || Note::Listed(content, plan(&path, &downloads, &wanted, &kept)));
     }
 
     pub(super) fn listed(&mut self, content: Content, plan: Result<Plan, String>) {
         let Some(folder) = self.folders.get_mut(&content) else { return };
         match plan {
-            Ok(Plan { listing, files }) => {
+            Ok(Plan { root, listing, files }) => {
+                folder.root = root;
                 folder.bytes = files.iter().fold(0, |sum: u64, (_, file)| sum.saturating_add(file.size));
                 folder.waiting = (0..files.len()).collect();
                 (folder.listing, folder.files) = (listing, files);
@@ -209,7 +214,9 @@ impl Manager {
     fn folder_is_here(&mut self, content: Content) {
         let Some(folder) = self.folders.remove(&content) else { return };
         let (path, size, peers) = (folder.root.clone(), folder.bytes, folder.givers.len());
-        let (name, time) = (folder.name.clone(), folder.begun.elapsed());
+        let (name, time) = (fetching::shown_name(&path, &folder.name), folder.begun.elapsed());
+        let kept = Kept::of(&self.common.data, content);
+        self.work_without_end(move || kept.forget());
         if self.common.holds {
             self.offer_folder(content, folder);
         }
@@ -313,15 +320,15 @@ impl Manager {
 }
 
 /// Reads a listing, and makes the folder, which may stay empty. Blocks.
-fn plan(path: &Path, root: &Path) -> Result<Plan, String> {
+fn plan(path: &Path, downloads: &Path, name: &str, kept: &Kept) -> Result<Plan, String> {
     let size = path.metadata().map_err(|error| error.to_string())?.len();
     if size > LISTING_BYTES_MAX {
         return Err("the folder's list is too large".to_owned());
     }
     let listing = std::fs::read(path).map_err(|error| error.to_string())?;
     let files = listing::read(&listing)?;
-    std::fs::create_dir_all(root).map_err(|error| error.to_string())?;
-    Ok(Plan { listing: listing.into(), files })
+    let root = root::choose(downloads, name, &files, kept).map_err(|error| error.to_string())?;
+    Ok(Plan { root, listing: listing.into(), files })
 }
 
 /// Makes a file out of one with the same content. Blocks.
