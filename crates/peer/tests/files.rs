@@ -4,10 +4,12 @@
 
 mod files_common;
 
+use std::fs::File;
 use std::time::Duration;
 
 use files_common::hostile::{HandGiver, Manner, are_different};
 use files_common::{Node, SOON, Server, Way, content};
+use hobnob_peer::file::ContentId;
 use hobnob_peer::files::{Content, Ended, Event, Request};
 use tokio::time::timeout;
 
@@ -312,4 +314,19 @@ async fn until(so: impl Fn() -> bool) {
         }
     };
     timeout(SOON, wait).await.expect("it becomes so");
+}
+
+/// A file that would take minutes to read is there under the name: nobody waits for that at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_for_a_download_ends_with_it() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let huge = Content { id: ContentId::of(b"huge"), size: 256 << 30 };
+    File::create(node.downloads.join("file")).unwrap().set_len(huge.size).unwrap();
+    node.download(huge);
+    // Nor after a cancel: what is read for it is of no use to the next.
+    node.files().cancel("file").unwrap();
+    assert!(matches!(node.next().await, Event::Cancelled { .. }));
+    node.download(huge);
+    timeout(Duration::from_secs(8), node.leave()).await.expect("it ends");
 }

@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant};
 
 use super::dial::Route;
 use super::event::{Content, Progress};
+use super::fetching::Wish;
 use super::limits::{COMMIT_AFTER, COMMIT_BYTES, DEVICES_MAX, HAVE_MAX, ORDERS_LOW, PROGRESS};
 use super::note::StreamId;
 use super::proof::Proof;
@@ -63,6 +64,7 @@ pub(super) struct RunId(pub(super) u64);
 pub(super) struct Download {
     /// Given when it begins.
     pub(super) run: RunId,
+    pub(super) wish: Wish,
     pub(super) content: Content,
     pub(super) shape: Shape,
     pub(super) name: String,
@@ -205,6 +207,7 @@ impl Download {
     pub(super) fn new(content: Content, shape: Shape, name: String, purpose: Purpose) -> Self {
         Self {
             run: RunId::default(),
+            wish: Wish::default(),
             content,
             shape,
             name,

@@ -1,6 +1,7 @@
 //! How a download begins and ends.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +17,21 @@ use super::sharing::{self, Read};
 use super::shelf::{File, Shelf};
 use super::telling::Told;
 use crate::file::partial::{Finished, Opened, PartialError, Target};
+use crate::file::source::SourceError;
 use crate::file::{Partial, Shape, name};
 use crate::swarm::Event as SwarmEvent;
+
+/// What is read for something is wanted as long as this lives.
+#[derive(Debug, Default)]
+pub(super) struct Wish(Arc<()>);
+
+impl Wish {
+    /// Says on another thread whether it lives.
+    pub(super) fn lives(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let wish = Arc::downgrade(&self.0);
+        move || wish.strong_count() > 0
+    }
+}
 
 impl Manager {
     /// The person wants this.
@@ -57,11 +71,11 @@ impl Manager {
         let (content, shape, name) = (download.content, download.shape, download.name.clone());
         let own = self.offers.get(&content).filter(|offer| offer.own);
         let own = own.map(|offer| (Arc::clone(&offer.shelf), offer.shown(content).path));
-        let journals = self.common.journals();
+        let (journals, wanted) = (self.common.journals(), download.wish.lives());
         self.downloads.insert(content, download);
         let look = move || {
             let target = Target { id: content.id, shape, name: &name, folder: &folder, journals: &journals };
-            find(&target, own.as_ref())
+            find(&target, own.as_ref(), &wanted)
         };
         self.work_unless_busy(look, move |found| Note::Found(content, run, Box::new(found)));
     }
@@ -290,7 +304,11 @@ pub(super) fn shown_name(path: &Path, otherwise: &str) -> String {
 }
 
 /// What there is of it: offered here, under its name, or begun. Blocks.
-fn find(target: &Target<'_>, own: Option<&(Arc<Shelf>, Option<PathBuf>)>) -> Result<Found, PartialError> {
+fn find(
+    target: &Target<'_>,
+    own: Option<&(Arc<Shelf>, Option<PathBuf>)>,
+    wanted: &dyn Fn() -> bool,
+) -> Result<Found, PartialError> {
     if let Some((shelf, Some(path))) = own
         && shelf.check().is_ok()
     {
@@ -298,11 +316,11 @@ fn find(target: &Target<'_>, own: Option<&(Arc<Shelf>, Option<PathBuf>)>) -> Res
     }
     std::fs::create_dir_all(target.folder)?;
     let path = target.folder.join(name::safe(target.name));
-    if let Some(file) = same(&path, target) {
+    if let Some(file) = same(&path, target, wanted)? {
         return Ok(Found::There(path, Some(Box::new(file))));
     }
     match Partial::open(target)? {
-        Opened::Complete(path) => match same(&path, target) {
+        Opened::Complete(path) => match same(&path, target, wanted)? {
             Some(file) => Ok(Found::There(path, Some(Box::new(file)))),
             None => Ok(Found::Part(Partial::open(target)?)),
         },
@@ -310,11 +328,18 @@ fn find(target: &Target<'_>, own: Option<&(Arc<Shelf>, Option<PathBuf>)>) -> Res
     }
 }
 
-/// The file there, if it has this content. It is read only if it has the size.
-pub(super) fn same(path: &Path, target: &Target<'_>) -> Option<File> {
-    let metadata = path.symlink_metadata().ok()?;
-    if !metadata.is_file() || metadata.len() != target.shape.size() {
-        return None;
+/// The file there, if it has this content. It is read only if it has the size, and as long as that is wanted.
+pub(super) fn same(
+    path: &Path,
+    target: &Target<'_>,
+    wanted: &dyn Fn() -> bool,
+) -> Result<Option<File>, PartialError> {
+    let metadata = path.symlink_metadata().ok();
+    if !metadata.is_some_and(|it| it.is_file() && it.len() == target.shape.size()) {
+        return Ok(None);
     }
-    sharing::hash(path, &mut |_| true).ok().filter(|file| file.manifest.id() == target.id)
+    match sharing::hash(path, &mut |_| wanted()) {
+        Err(SourceError::Stopped) => Err(PartialError::Io(io::Error::other(SourceError::Stopped))),
+        result => Ok(result.ok().filter(|file| file.manifest.id() == target.id)),
+    }
 }

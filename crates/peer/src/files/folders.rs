@@ -10,6 +10,7 @@ use tokio::time::{Duration, Instant};
 
 use super::download::{Download, Purpose, left};
 use super::event::{Content, Event, Progress};
+use super::fetching::Wish;
 use super::limits::{LISTING_BYTES_MAX, OF_FOLDER_MAX, PROGRESS};
 use super::manager::Manager;
 use super::note::Note;
@@ -49,6 +50,7 @@ pub(super) struct Folder {
     bytes: u64,
     done: u64,
     begun: Instant,
+    wish: Wish,
     givers: BTreeSet<String>,
     told: Instant,
 }
@@ -71,6 +73,7 @@ impl Manager {
             bytes: 0,
             done: 0,
             begun,
+            wish: Wish::default(),
             givers: BTreeSet::new(),
             told: begun,
         };
@@ -137,11 +140,11 @@ impl Manager {
         let twin = twin.and_then(|twin| folder.here.get(&twin)).cloned();
         let own = self.offers.get(&content).filter(|offer| offer.own).and_then(|offer| offer.shelf.path());
         if let Some(from) = twin.or(own) {
-            let journals = self.common.journals();
+            let (journals, wanted) = (self.common.journals(), folder.wish.lives());
             let make = move || {
                 let target =
                     Target { id: content.id, shape, name: &name, folder: &place, journals: &journals };
-                copy(&from, &target)
+                copy(&from, &target, &wanted)
             };
             self.copying.insert(content);
             self.work_unless_busy(make, move |copied| {
@@ -332,21 +335,21 @@ fn plan(path: &Path, downloads: &Path, name: &str, kept: &Kept) -> Result<Plan, 
 }
 
 /// Makes a file out of one with the same content. Blocks.
-fn copy(from: &Path, target: &Target<'_>) -> Result<File, PartialError> {
+fn copy(from: &Path, target: &Target<'_>, wanted: &dyn Fn() -> bool) -> Result<File, PartialError> {
     std::fs::create_dir_all(target.folder)?;
-    if let Some(file) = fetching::same(&target.folder.join(target.name), target) {
+    if let Some(file) = fetching::same(&target.folder.join(target.name), target, wanted)? {
         return Ok(file);
     }
-    let file = sharing::hash(from, &mut |_| true).map_err(gone)?;
+    let file = sharing::hash(from, &mut |_| wanted()).map_err(gone)?;
     let partial = match Partial::open(target)? {
         Opened::Going(partial) => partial,
-        Opened::Complete(path) => return sharing::hash(&path, &mut |_| true).map_err(gone),
+        Opened::Complete(path) => return sharing::hash(&path, &mut |_| wanted()).map_err(gone),
     };
-    fill(&partial, &file)?;
+    fill(&partial, &file, wanted)?;
     partial.finish()?.source.map(|source| File::of(&source)).map_err(gone)
 }
 
-fn fill(partial: &Arc<Partial>, file: &File) -> Result<(), PartialError> {
+fn fill(partial: &Arc<Partial>, file: &File, wanted: &dyn Fn() -> bool) -> Result<(), PartialError> {
     let source = file.open().map_err(gone)?;
     partial.give(file.manifest.clone());
     let shape = partial.shape();
@@ -356,6 +359,9 @@ fn fill(partial: &Arc<Partial>, file: &File) -> Result<(), PartialError> {
         let mut block = vec![0; BLOCK_BYTES.min((range.end - range.start) as usize)];
         let mut at = range.start;
         while at < range.end {
+            if !wanted() {
+                return Err(gone(SourceError::Stopped));
+            }
             let block = &mut block[..((range.end - at).min(BLOCK_BYTES as u64)) as usize];
             source.read_at(at, block).map_err(gone)?;
             writer.write(block).map_err(|error| PartialError::Io(std::io::Error::other(error)))?;

@@ -367,6 +367,7 @@ impl Manager {
         self.streams.shutdown().await;
         // Partials are to be held here alone.
         self.offers.clear();
+        self.folders.clear();
         let downloads = std::mem::take(&mut self.downloads);
         let partials: Vec<Arc<Partial>> =
             downloads.into_values().filter_map(|mut it| it.partial.take()).collect();
