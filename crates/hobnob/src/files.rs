@@ -8,7 +8,7 @@ use hobnob_peer::{
     files::{Files, FilesError, FilesEvents, Reply, Request, Setup, tcp_addresses},
     network::{self, Relay},
 };
-use hobnob_protocol::v1;
+use hobnob_protocol::v1::{self, refused::Reason};
 
 /// How a session's files are begun.
 pub(crate) struct Begin {
@@ -77,7 +77,10 @@ pub(crate) fn reply(answer: Answer) -> Reply {
     match answer {
         Answer::Done => Reply::Done,
         Answer::Sources(sources) => Reply::Sources(sources),
-        Answer::Refused { text, .. } => Reply::Refused(text),
+        Answer::Refused { reason, text } => {
+            let is_final = matches!(reason, Reason::BadRequest | Reason::TooMany);
+            Reply::Refused { why: text, is_final }
+        }
         _ => Reply::Away,
     }
 }

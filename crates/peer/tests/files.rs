@@ -10,7 +10,7 @@ use std::time::Duration;
 use files_common::hostile::{HandGiver, Manner, are_different};
 use files_common::{Node, SOON, Server, Way, content};
 use hobnob_peer::file::ContentId;
-use hobnob_peer::files::{Content, Ended, Event, Request};
+use hobnob_peer::files::{Content, Ended, Event, Request, kept_any};
 use tokio::time::timeout;
 
 const CHUNK: usize = 256 * 1024;
@@ -329,4 +329,29 @@ async fn what_is_read_for_a_download_ends_with_it() {
     assert!(matches!(node.next().await, Event::Cancelled { .. }));
     node.download(huge);
     timeout(Duration::from_secs(8), node.leave()).await.expect("it ends");
+}
+
+/// What the server does not take for now comes back at the next login; what it never takes does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_is_forgotten_only_when_the_server_will_never_take_it() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let shared = node.share("a", b"a").await;
+    let path = node.folder.path().join("a");
+    let failed = Event::ShareFailed { path, why: "no".to_owned() };
+    for is_final in [false, true] {
+        server.lock().refuses = Some(is_final);
+        node = node.restart().await;
+        assert_eq!(node.next().await, failed);
+        node.files().shares().unwrap();
+        assert_eq!(node.next().await, Event::Shares(Vec::new()));
+        server.lock().refuses = None;
+        node = node.restart().await;
+        if is_final {
+            node.leave().await;
+            assert!(!kept_any(&node.folder.path().join("data")));
+        } else {
+            assert!(matches!(node.next().await, Event::Sharing { id, .. } if id == shared.id));
+        }
+    }
 }

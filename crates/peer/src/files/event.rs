@@ -67,8 +67,13 @@ pub enum Request {
 pub enum Reply {
     /// It is done.
     Done,
-    /// No, in words for a person.
-    Refused(String),
+    /// No.
+    Refused {
+        /// In words for a person.
+        why: String,
+        /// The same request would be refused the next time too.
+        is_final: bool,
+    },
     /// Those who have it.
     Sources(v1::Sources),
     /// It cannot be asked now. What was to be told is told again after [`Files::announce`](super::Files::announce).

@@ -345,14 +345,19 @@ impl Manager {
 
     /// Offers it no longer, here and for the time to come.
     pub(super) fn withdraw(&mut self, content: Content) {
+        if self.offers.get(&content).is_some_and(|offer| offer.own) {
+            self.forget(content);
+        }
+        self.take_away(content);
+    }
+
+    /// Offers it no longer, here and now.
+    pub(super) fn take_away(&mut self, content: Content) {
         let Some(mut offer) = self.offers.remove(&content) else { return };
         offer.givers.end(Why::Gone);
         offer.shelf.clear();
         self.active.remove(&content);
         self.release(content);
-        if offer.own {
-            self.forget(content);
-        }
         if offer.folder.is_some() {
             self.withdraw_files_of(content);
         }

@@ -180,12 +180,15 @@ impl Manager {
         self.out(Event::Sharing { name, size, chunks, id, again });
     }
 
-    /// The server does not take it.
-    pub(super) fn not_held(&mut self, content: Content, why: String) {
+    /// The server does not take it; if that is not final, it may at the next login.
+    pub(super) fn not_held(&mut self, content: Content, why: String, is_final: bool) {
         let Some(offer) = self.offers.get_mut(&content).filter(|offer| offer.awaited) else { return };
         offer.awaited = false;
         let path = offer.folder_path.clone().or_else(|| offer.shelf.path()).unwrap_or_default();
-        self.withdraw(content);
+        if is_final {
+            self.forget(content);
+        }
+        self.take_away(content);
         self.out(Event::ShareFailed { path, why });
     }
 

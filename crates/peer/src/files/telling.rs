@@ -172,7 +172,7 @@ impl Manager {
                 self.telling.asking.remove(&content);
                 let sources = match reply {
                     Reply::Sources(sources) => sources,
-                    Reply::Done | Reply::Refused(_) | Reply::Away => v1::Sources::default(),
+                    Reply::Done | Reply::Refused { .. } | Reply::Away => v1::Sources::default(),
                 };
                 self.sources_came(content, sources);
             }
@@ -186,7 +186,7 @@ impl Manager {
         if offer.told == Told::Asked {
             offer.told = if reply == Reply::Away { Told::Nothing } else { Told::Known };
             match reply {
-                Reply::Refused(why) => self.not_held(content, why),
+                Reply::Refused { why, is_final } => self.not_held(content, why, is_final),
                 Reply::Away => {}
                 Reply::Done | Reply::Sources(_) => self.told_of(content),
             }
