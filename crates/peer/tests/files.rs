@@ -252,6 +252,12 @@ async fn a_name_that_is_taken_is_not_overwritten() {
     taker.download(shared);
     assert_eq!(taker.downloaded().await, taker.downloads.join("a (1).txt"));
     assert_eq!(std::fs::read(taker.downloads.join("a.txt")).unwrap(), b"mine!!");
+    // Others find it as before, also after the next login.
+    assert_eq!(server.entry(shared).name, "a.txt");
+    let mut taker = taker.restart().await;
+    let again = taker.next().await;
+    assert!(matches!(&again, Event::Sharing { name, again: true, .. } if name == "a.txt"), "{again:?}");
+    assert_eq!(server.entry(shared).name, "a.txt");
     let evil = Content { ..shared };
     server.lock().names.insert(evil, ("../../evil".to_owned(), None));
     taker.download(evil);

@@ -191,8 +191,10 @@ impl Manager {
             Purpose::Itself => {
                 let shown = shown_name(&path, &download.name);
                 if let Some(file) = download.file.take() {
-                    let files = vec![(shown.clone(), file)];
-                    let read = Read { name: shown.clone(), root: path.clone(), files, listing: None };
+                    // Others find it under the name under which it was found, now and after the next login.
+                    let name = download.name.clone();
+                    let files = vec![(name.clone(), file)];
+                    let read = Read { name, root: path.clone(), files, listing: None };
                     self.keep(content, read);
                 }
                 let (size, peers) = (content.size, download.givers.len());
