@@ -122,6 +122,7 @@ impl Manager {
         let mut some = Vec::with_capacity(NOTES_AT_ONCE);
         loop {
             let deadline = self.deadline();
+            let due = sleep_until(deadline.unwrap_or_else(Instant::now));
             tokio::select! {
                 command = commands.recv(), if !self.outbox.is_full() => match command {
                     None | Some(Command::Leave) => break,
@@ -139,11 +140,11 @@ impl Manager {
                     // Nobody listens any more.
                     Err(_) => break,
                 },
-                () = sleep_until(deadline) => {}
+                () = due, if deadline.is_some() => {}
                 Some(_) = self.streams.join_next() => {}
                 Some(_) = self.jobs_running.join_next() => {}
             }
-            if self.deadline() <= Instant::now() {
+            if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
                 self.tick();
             }
             self.wake_folders();
@@ -244,12 +245,14 @@ impl Manager {
         });
     }
 
-    /// When something is to be done at the latest.
-    fn deadline(&self) -> Instant {
+    /// When something is to be done at the latest; `None`: when something happens.
+    fn deadline(&self) -> Option<Instant> {
         let downloads = self.downloads.values().filter_map(Download::deadline);
         let givers = self.active.iter().filter_map(|content| self.offers.get(content)?.givers.deadline());
         let givers = givers.map(|deadline| self.begun + deadline);
-        downloads.chain(givers).fold(self.look_at, Instant::min)
+        // Where nothing is to be looked at, nothing wakes this.
+        let look = self.offers.values().any(|offer| offer.own).then_some(self.look_at);
+        downloads.chain(givers).chain(look).min()
     }
 
     fn tick(&mut self) {
