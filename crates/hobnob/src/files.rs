@@ -9,7 +9,7 @@ use hobnob_peer::{
     files::{Content, Files, FilesError, FilesEvents, Reply, Request, Setup, tcp_addresses},
     network::{self, Relay},
 };
-use hobnob_protocol::v1;
+use hobnob_protocol::v1::{self, refused::Reason};
 
 /// How a session's files are begun.
 pub(crate) struct Begin {
@@ -89,7 +89,10 @@ pub(crate) fn reply(answer: Answer) -> Reply {
     match answer {
         Answer::Done => Reply::Done,
         Answer::Sources(sources) => Reply::Sources(sources),
-        Answer::Refused { text, .. } => Reply::Refused(text),
+        Answer::Refused { reason, text } => {
+            let is_final = matches!(reason, Reason::BadRequest | Reason::TooMany);
+            Reply::Refused { why: text, is_final }
+        }
         _ => Reply::Away,
     }
 }

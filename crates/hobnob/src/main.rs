@@ -18,10 +18,13 @@ mod termios;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use args::{Misuse, Order};
 
+/// How long threads may take to end when all is on disk.
+const THREADS_END: Duration = Duration::from_millis(500);
 /// The exit code of misuse.
 const MISUSE: u8 = 2;
 
@@ -81,7 +84,10 @@ fn carry_out(order: Order) -> ExitCode {
 /// A client needs little: one thread for its session, one for who sits at it.
 fn in_runtime(task: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(task)
+    let result = runtime.block_on(task);
+    // What a thread still reads is for nobody.
+    runtime.shutdown_timeout(THREADS_END);
+    result
 }
 
 fn print(text: &str) -> anyhow::Result<u8> {

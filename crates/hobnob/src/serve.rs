@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write},
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -14,14 +13,11 @@ use hobnob_server::{
 use tokio::net::TcpListener;
 
 use crate::{
-    MISUSE,
+    MISUSE, THREADS_END,
     config::{ServeSettings, TlsSource},
     log,
     signals::Signals,
 };
-
-/// How long threads may take to end when all is on disk.
-const THREADS_END: Duration = Duration::from_millis(500);
 
 /// Runs it; the result is the exit code.
 ///

@@ -4,9 +4,13 @@
 
 mod files_common;
 
+use std::fs::File;
+use std::time::Duration;
+
 use files_common::hostile::{HandGiver, Manner, are_different};
 use files_common::{Node, SOON, Server, Way, content};
-use hobnob_peer::files::{Content, Ended, Event, Request};
+use hobnob_peer::file::ContentId;
+use hobnob_peer::files::{Content, Ended, Event, Request, kept_any};
 use tokio::time::timeout;
 
 const CHUNK: usize = 256 * 1024;
@@ -248,8 +252,112 @@ async fn a_name_that_is_taken_is_not_overwritten() {
     taker.download(shared);
     assert_eq!(taker.downloaded().await, taker.downloads.join("a (1).txt"));
     assert_eq!(std::fs::read(taker.downloads.join("a.txt")).unwrap(), b"mine!!");
+    // Others find it as before, also after the next login.
+    assert_eq!(server.entry(shared).name, "a.txt");
+    let mut taker = taker.restart().await;
+    let again = taker.next().await;
+    assert!(matches!(&again, Event::Sharing { name, again: true, .. } if name == "a.txt"), "{again:?}");
+    assert_eq!(server.entry(shared).name, "a.txt");
     let evil = Content { ..shared };
     server.lock().names.insert(evil, ("../../evil".to_owned(), None));
     taker.download(evil);
     assert!(matches!(taker.next().await, Event::AlreadyThere { .. }));
+}
+
+/// What was found for a download that was cancelled is nothing to the next, which it would keep from opening the part.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_cancelled_while_it_opens_may_begin_anew() {
+    let server = Server::default();
+    let bytes = content(40 * CHUNK, 9);
+    // Longer than a part that is open elsewhere is waited for.
+    let giver = HandGiver::start(&server, 10, &bytes, Manner::Paced(Duration::from_millis(80))).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    let id = giver.content.id;
+    taker.download(giver.content);
+    taker.files().cancel("file").unwrap();
+    taker.download(giver.content);
+    assert_eq!(taker.next().await, Event::Cancelled { name: "file".to_owned(), id });
+    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
+}
+
+/// What is not shared any more while the server is away is released when it is there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_was_lost_is_said_again() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let (gone, back) = (node.share("gone", b"gone").await, node.share("back", b"back").await);
+    server.lock().away = true;
+    for name in ["gone", "back"] {
+        node.files().unshare(name).unwrap();
+        assert_eq!(node.next().await, Event::Unshared { name: name.to_owned() });
+    }
+    // It is told when the server hears again; not before that.
+    node.files().share(node.folder.path().join("back")).unwrap();
+    let told = |request: &Request| matches!(request, Request::Hold(_));
+    until(|| server.lock().requests.iter().filter(|request| told(request)).count() == 3).await;
+    assert_eq!(server.holder_count(gone), 1);
+    server.lock().away = false;
+    node.files().announce().unwrap();
+    until(|| server.holder_count(gone) == 0).await;
+    assert!(matches!(node.next().await, Event::Sharing { id, .. } if id == back.id));
+    assert_eq!(server.holder_count(back), 1);
+    // Folders have many files: not all are released at once.
+    let folder = node.folder.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    for number in 0..50 {
+        std::fs::write(folder.join(number.to_string()), number.to_string()).unwrap();
+    }
+    node.share_path(&folder).await;
+    until(|| server.held_by(node.key()) == 52).await;
+    node.files().unshare("folder").unwrap();
+    until(|| server.held_by(node.key()) == 1).await;
+}
+
+async fn until(so: impl Fn() -> bool) {
+    let wait = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, wait).await.expect("it becomes so");
+}
+
+/// A file that would take minutes to read is there under the name: nobody waits for that at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_for_a_download_ends_with_it() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let huge = Content { id: ContentId::of(b"huge"), size: 256 << 30 };
+    File::create(node.downloads.join("file")).unwrap().set_len(huge.size).unwrap();
+    node.download(huge);
+    // Nor after a cancel: what is read for it is of no use to the next.
+    node.files().cancel("file").unwrap();
+    assert!(matches!(node.next().await, Event::Cancelled { .. }));
+    node.download(huge);
+    timeout(Duration::from_secs(8), node.leave()).await.expect("it ends");
+}
+
+/// What the server does not take for now comes back at the next login; what it never takes does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_is_forgotten_only_when_the_server_will_never_take_it() {
+    let server = Server::default();
+    let mut node = Node::start(&server, 1, Way::Tcp).await;
+    let shared = node.share("a", b"a").await;
+    let path = node.folder.path().join("a");
+    let failed = Event::ShareFailed { path, why: "no".to_owned() };
+    for is_final in [false, true] {
+        server.lock().refuses = Some(is_final);
+        node = node.restart().await;
+        assert_eq!(node.next().await, failed);
+        node.files().shares().unwrap();
+        assert_eq!(node.next().await, Event::Shares(Vec::new()));
+        server.lock().refuses = None;
+        node = node.restart().await;
+        if is_final {
+            node.leave().await;
+            assert!(!kept_any(&node.folder.path().join("data")));
+        } else {
+            assert!(matches!(node.next().await, Event::Sharing { id, .. } if id == shared.id));
+        }
+    }
 }

@@ -129,3 +129,56 @@ async fn a_download_waits_for_another_source() {
     assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
     assert_eq!(other.log().sent.len(), 20);
 }
+
+/// The same content is shared again from another place, and the first place goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_again_from_elsewhere_is_read_there() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let bytes = content(3 * CHUNK + 1, 6);
+    let place = |place: &str| giver.folder.path().join(place);
+    let (stick, home) = (place("stick"), place("home"));
+    for place in [&stick, &home] {
+        std::fs::create_dir_all(place.join("folder")).unwrap();
+        std::fs::write(place.join("a.bin"), &bytes).unwrap();
+        std::fs::write(place.join("folder/b.bin"), &bytes[1..]).unwrap();
+    }
+    let mut shared = Vec::new();
+    for place in [&stick, &home] {
+        shared =
+            vec![giver.share_path(&place.join("a.bin")).await, giver.share_path(&place.join("folder")).await];
+    }
+    std::fs::remove_dir_all(&stick).unwrap();
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(shared[0]);
+    assert!(std::fs::read(taker.downloaded().await).unwrap() == bytes);
+    taker.download(shared[1]);
+    assert!(std::fs::read(taker.downloaded().await.join("b.bin")).unwrap() == bytes[1..]);
+    // It comes back from there.
+    let mut giver = giver.restart().await;
+    for _ in 0..2 {
+        let event = giver.next().await;
+        assert!(matches!(event, Event::Sharing { again: true, .. }), "{event:?}");
+    }
+}
+
+/// A stream that ends because a file is not shared any more says nothing against the file, which may be shared anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_anew_at_once_stays_shared() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    giver.share("other.bin", b"other").await;
+    let shared = giver.share("a.bin", &content(CHUNK, 7)).await;
+    let path = giver.folder.path().join("a.bin");
+    for _ in 0..20 {
+        let ticket = ticket(public([NUMBER; 32]), "user", shared, now_ms() + 60_000);
+        let address = server.tcp_of(giver.key());
+        let call = HandTaker::call(&address, giver.key(), NUMBER, shared, ticket);
+        let mut taker = call.await.unwrap();
+        assert!(matches!(taker.next().await, Some(Body::Opened(_))));
+        giver.files().unshare("a.bin").unwrap();
+        assert_eq!(giver.next().await, Event::Unshared { name: "a.bin".to_owned() });
+        assert_eq!(giver.share_path(&path).await, shared);
+        assert_eq!(taker.refusal().await, Some(Why::Gone));
+    }
+}

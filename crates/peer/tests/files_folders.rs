@@ -6,10 +6,12 @@ mod files_common;
 
 use std::path::Path;
 
-use files_common::{Node, Server, Way, content};
+use files_common::hostile::{HandGiver, Manner};
+use files_common::{Node, SOON, Server, Way, content};
 use hobnob_peer::file::ContentId;
-use hobnob_peer::files::{Content, Event};
+use hobnob_peer::files::{Content, Event, Progress};
 use hobnob_protocol::v1;
+use tokio::time::timeout;
 
 const CHUNK: usize = 256 * 1024;
 
@@ -94,4 +96,102 @@ async fn a_list_that_leads_out_of_the_folder_is_refused() {
     entry.folder = Some(v1::Folder::default());
     taker.files().download(entry).unwrap();
     assert!(matches!(taker.next().await, Event::DownloadFailed { .. }));
+}
+
+/// Shares the list of a folder without its files.
+async fn share_list(giver: &mut Node, name: &str, files: &[(&str, Content)]) -> Content {
+    let lines = files.iter().map(|(path, content)| format!("{:#} {} {path}\n", content.id, content.size));
+    let text = format!("hobnob folder 1\n{}", lines.collect::<String>());
+    let list = giver.share(name, text.as_bytes()).await;
+    let bytes = files.iter().map(|(_, content)| content.size).sum();
+    let folder = v1::Folder { bytes, files: files.len() as u32 };
+    giver.server.lock().names.insert(list, (name.to_owned(), Some(folder)));
+    list
+}
+
+/// Waits until this is so of a download.
+async fn until(node: &mut Node, id: ContentId, so: impl Fn(&Progress) -> bool) {
+    let wait = async {
+        loop {
+            node.files().downloads().unwrap();
+            let all = loop {
+                if let Some(Event::Downloads(all)) = node.events.recv().await {
+                    break all;
+                }
+            };
+            if all.iter().any(|one| one.id == id && so(one)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, wait).await.expect("it becomes so");
+}
+
+/// Nothing of the folder is under way: it waits for what the person fetches for itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_goes_on_when_another_download_has_fetched_its_file() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let bytes = content(20 * CHUNK + 1, 5);
+    let large = Content { id: ContentId::of(&bytes), size: bytes.len() as u64 };
+    let list = share_list(&mut giver, "iso", &[("large.bin", large)]).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    taker.download(large);
+    taker.download(list);
+    until(&mut taker, list.id, |folder| folder.size == large.size && folder.stalled).await;
+    let _source = HandGiver::start(&server, 10, &bytes, Manner::Honest(1000)).await;
+    assert_eq!(taker.downloaded().await, taker.downloads.join("file"));
+    let folder = taker.downloaded().await;
+    assert_eq!(folder, taker.downloads.join("iso"));
+    assert!(std::fs::read(folder.join("large.bin")).unwrap() == bytes);
+}
+
+/// Nothing is put into a folder of the person's, nor through a link; what was begun goes on where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_gets_a_place_of_its_own() {
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, Way::Tcp).await;
+    let small = giver.share("b", b"theirs").await;
+    let bytes = content(3 * CHUNK, 6);
+    let large = Content { id: ContentId::of(&bytes), size: bytes.len() as u64 };
+    let list = share_list(&mut giver, "src", &[("b", small), ("deep/large", large)]).await;
+    let mut taker = Node::start(&server, 2, Way::Tcp).await;
+    let place = |name: &str| taker.downloads.join(name);
+    let (own, link, third) = (place("src"), place("src (1)"), place("src (2)"));
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("a"), b"mine").unwrap();
+    let elsewhere = taker.folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    taker.download(list);
+    until(&mut taker, list.id, |folder| folder.done == small.size).await;
+    // One that was cancelled, and one after the end, go on there.
+    taker.files().cancel("src").unwrap();
+    assert_eq!(taker.next().await, Event::Cancelled { name: "src".to_owned(), id: list.id });
+    taker.download(list);
+    until(&mut taker, list.id, |folder| folder.done == small.size).await;
+    let mut taker = taker.restart().await;
+    taker.download(list);
+    let _source = HandGiver::start(&server, 10, &bytes, Manner::Honest(1000)).await;
+    let path = loop {
+        match taker.next().await {
+            Event::Sharing { .. } => {}
+            Event::Downloaded { name, path, .. } => {
+                assert_eq!(name, "src (2)");
+                break path;
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(path, third);
+    assert!(std::fs::read(path.join("deep/large")).unwrap() == bytes);
+    assert_eq!(std::fs::read_dir(&own).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&taker.downloads).unwrap().count(), 3);
+    // It is recognised where nothing is kept of it.
+    taker.files().unshare("src").unwrap();
+    assert_eq!(taker.next().await, Event::Unshared { name: "src".to_owned() });
+    taker.download(list);
+    assert_eq!(taker.downloaded().await, third);
 }

@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant};
 
 use super::dial::Route;
 use super::event::{Content, Progress};
+use super::fetching::Wish;
 use super::limits::{COMMIT_AFTER, COMMIT_BYTES, DEVICES_MAX, HAVE_MAX, ORDERS_LOW, PROGRESS};
 use super::note::StreamId;
 use super::proof::Proof;
@@ -54,9 +55,16 @@ pub(super) enum Phase {
     Named(PathBuf),
 }
 
+/// Tells one download from the next of the same content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RunId(pub(super) u64);
+
 /// A download.
 #[derive(Debug)]
 pub(super) struct Download {
+    /// Given when it begins.
+    pub(super) run: RunId,
+    pub(super) wish: Wish,
     pub(super) content: Content,
     pub(super) shape: Shape,
     pub(super) name: String,
@@ -198,6 +206,8 @@ impl Link {
 impl Download {
     pub(super) fn new(content: Content, shape: Shape, name: String, purpose: Purpose) -> Self {
         Self {
+            run: RunId::default(),
+            wish: Wish::default(),
             content,
             shape,
             name,

@@ -56,7 +56,7 @@ pub enum Request {
     Hold(v1::Hold),
     /// Needs no answer.
     HoldMore(v1::HoldMore),
-    /// Needs no answer.
+    /// Answered with [`Reply::Done`].
     Release(v1::Release),
     /// Answered with [`Reply::Sources`] or [`Reply::Refused`].
     FindSources(v1::FindSources),
@@ -67,8 +67,13 @@ pub enum Request {
 pub enum Reply {
     /// It is done.
     Done,
-    /// No, in words for a person.
-    Refused(String),
+    /// No.
+    Refused {
+        /// In words for a person.
+        why: String,
+        /// The same request would be refused the next time too.
+        is_final: bool,
+    },
     /// Those who have it.
     Sources(v1::Sources),
     /// It cannot be asked now. What was to be told is told again after [`Files::announce`](super::Files::announce).

@@ -1,6 +1,7 @@
 //! How a download begins and ends.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +17,21 @@ use super::sharing::{self, Read};
 use super::shelf::{File, Shelf};
 use super::telling::Told;
 use crate::file::partial::{Finished, Opened, PartialError, Target};
+use crate::file::source::SourceError;
 use crate::file::{Partial, Shape, name};
 use crate::swarm::Event as SwarmEvent;
+
+/// What is read for something is wanted as long as this lives.
+#[derive(Debug, Default)]
+pub(super) struct Wish(Arc<()>);
+
+impl Wish {
+    /// Says on another thread whether it lives.
+    pub(super) fn lives(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let wish = Arc::downgrade(&self.0);
+        move || wish.strong_count() > 0
+    }
+}
 
 impl Manager {
     /// The person wants this.
@@ -50,17 +64,20 @@ impl Manager {
     }
 
     /// Looks for what is there, and opens it otherwise.
-    pub(super) fn begin(&mut self, download: Download, folder: PathBuf) {
+    pub(super) fn begin(&mut self, mut download: Download, folder: PathBuf) {
+        self.last_run.0 += 1;
+        let run = self.last_run;
+        download.run = run;
         let (content, shape, name) = (download.content, download.shape, download.name.clone());
         let own = self.offers.get(&content).filter(|offer| offer.own);
         let own = own.map(|offer| (Arc::clone(&offer.shelf), offer.shown(content).path));
-        let journals = self.common.journals();
+        let (journals, wanted) = (self.common.journals(), download.wish.lives());
         self.downloads.insert(content, download);
         let look = move || {
             let target = Target { id: content.id, shape, name: &name, folder: &folder, journals: &journals };
-            find(&target, own.as_ref())
+            find(&target, own.as_ref(), &wanted)
         };
-        self.work_unless_busy(look, move |found| Note::Found(content, Box::new(found)));
+        self.work_unless_busy(look, move |found| Note::Found(content, run, Box::new(found)));
     }
 
     /// What was found.
@@ -93,7 +110,7 @@ impl Manager {
 
     /// The person has it already.
     fn is_there(&mut self, content: Content, path: PathBuf, file: Option<File>) {
-        let Some(download) = self.downloads.remove(&content) else { return };
+        let Some(download) = self.take(content) else { return };
         match download.purpose {
             Purpose::Itself => self.out(already_there(download, path)),
             // A folder that is offered from here is there.
@@ -113,12 +130,12 @@ impl Manager {
     }
 
     fn finish(&mut self, content: Content) {
-        let partial = self.downloads.get(&content).and_then(|download| download.partial.clone());
-        let Some(partial) = partial else { return };
+        let Some(download) = self.downloads.get(&content) else { return };
+        let (run, Some(partial)) = (download.run, download.partial.clone()) else { return };
         self.work(move || {
             let finished = partial.finish();
             drop(partial);
-            Note::Finished(content, finished)
+            Note::Finished(content, run, finished)
         });
     }
 
@@ -166,7 +183,7 @@ impl Manager {
         if matches!(told, Told::Waits | Told::Asked) {
             return;
         }
-        let Some(mut download) = self.downloads.remove(&content) else { return };
+        let Some(mut download) = self.take(content) else { return };
         if let Some(offer) = self.offers.get_mut(&content) {
             offer.own = true;
         }
@@ -174,8 +191,10 @@ impl Manager {
             Purpose::Itself => {
                 let shown = shown_name(&path, &download.name);
                 if let Some(file) = download.file.take() {
-                    let files = vec![(shown.clone(), file)];
-                    let read = Read { name: shown.clone(), root: path.clone(), files, listing: None };
+                    // Others find it under the name under which it was found, now and after the next login.
+                    let name = download.name.clone();
+                    let files = vec![(name.clone(), file)];
+                    let read = Read { name, root: path.clone(), files, listing: None };
                     self.keep(content, read);
                 }
                 let (size, peers) = (content.size, download.givers.len());
@@ -213,7 +232,7 @@ impl Manager {
 
     /// Ends a download; what came is kept.
     pub(super) fn stop(&mut self, content: Content) {
-        let Some(mut download) = self.downloads.remove(&content) else { return };
+        let Some(mut download) = self.take(content) else { return };
         download.swarm_event(SwarmEvent::Stop, Instant::now());
         download.links.values().for_each(|link| link.task.abort());
         if let Some(partial) = download.partial.take() {
@@ -222,6 +241,12 @@ impl Manager {
         if self.offers.get(&content).is_some_and(|offer| !offer.own) {
             self.withdraw(content);
         }
+    }
+
+    /// It is under way no longer, however that came.
+    fn take(&mut self, content: Content) -> Option<Download> {
+        self.freed = true;
+        self.downloads.remove(&content)
     }
 
     /// What the person calls this download; `None`: it is a part of one.
@@ -244,7 +269,8 @@ impl Manager {
             if download.commit.take_if_due()
                 && let Some(partial) = download.partial.clone()
             {
-                self.work(move || Note::Committed(content, partial.commit()));
+                let run = download.run;
+                self.work(move || Note::Committed(content, run, partial.commit()));
             }
             let Some(download) = self.downloads.get_mut(&content) else { continue };
             if download.meter.tick() {
@@ -275,12 +301,16 @@ pub(super) fn commit(partial: &Partial) {
     }
 }
 
-fn shown_name(path: &Path, otherwise: &str) -> String {
+pub(super) fn shown_name(path: &Path, otherwise: &str) -> String {
     path.file_name().map_or_else(|| otherwise.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What there is of it: offered here, under its name, or begun. Blocks.
-fn find(target: &Target<'_>, own: Option<&(Arc<Shelf>, Option<PathBuf>)>) -> Result<Found, PartialError> {
+fn find(
+    target: &Target<'_>,
+    own: Option<&(Arc<Shelf>, Option<PathBuf>)>,
+    wanted: &dyn Fn() -> bool,
+) -> Result<Found, PartialError> {
     if let Some((shelf, Some(path))) = own
         && shelf.check().is_ok()
     {
@@ -288,11 +318,11 @@ fn find(target: &Target<'_>, own: Option<&(Arc<Shelf>, Option<PathBuf>)>) -> Res
     }
     std::fs::create_dir_all(target.folder)?;
     let path = target.folder.join(name::safe(target.name));
-    if let Some(file) = same(&path, target) {
+    if let Some(file) = same(&path, target, wanted)? {
         return Ok(Found::There(path, Some(Box::new(file))));
     }
     match Partial::open(target)? {
-        Opened::Complete(path) => match same(&path, target) {
+        Opened::Complete(path) => match same(&path, target, wanted)? {
             Some(file) => Ok(Found::There(path, Some(Box::new(file)))),
             None => Ok(Found::Part(Partial::open(target)?)),
         },
@@ -300,11 +330,18 @@ fn find(target: &Target<'_>, own: Option<&(Arc<Shelf>, Option<PathBuf>)>) -> Res
     }
 }
 
-/// The file there, if it has this content. It is read only if it has the size.
-pub(super) fn same(path: &Path, target: &Target<'_>) -> Option<File> {
-    let metadata = path.symlink_metadata().ok()?;
-    if !metadata.is_file() || metadata.len() != target.shape.size() {
-        return None;
+/// The file there, if it has this content. It is read only if it has the size, and as long as that is wanted.
+pub(super) fn same(
+    path: &Path,
+    target: &Target<'_>,
+    wanted: &dyn Fn() -> bool,
+) -> Result<Option<File>, PartialError> {
+    let metadata = path.symlink_metadata().ok();
+    if !metadata.is_some_and(|it| it.is_file() && it.len() == target.shape.size()) {
+        return Ok(None);
     }
-    sharing::hash(path, &mut |_| true).ok().filter(|file| file.manifest.id() == target.id)
+    match sharing::hash(path, &mut |_| wanted()) {
+        Err(SourceError::Stopped) => Err(PartialError::Io(io::Error::other(SourceError::Stopped))),
+        result => Ok(result.ok().filter(|file| file.manifest.id() == target.id)),
+    }
 }

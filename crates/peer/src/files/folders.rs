@@ -10,13 +10,15 @@ use tokio::time::{Duration, Instant};
 
 use super::download::{Download, Purpose, left};
 use super::event::{Content, Event, Progress};
+use super::fetching::Wish;
 use super::limits::{LISTING_BYTES_MAX, OF_FOLDER_MAX, PROGRESS};
 use super::manager::Manager;
 use super::note::Note;
 use super::offer::Offer;
+use super::root::Kept;
 use super::sharing::{self, Read};
 use super::shelf::{File, Shelf};
-use super::{fetching, listing};
+use super::{fetching, listing, root};
 use crate::file::partial::{Opened, PartialError, Target};
 use crate::file::source::SourceError;
 use crate::file::{Partial, Shape};
@@ -26,6 +28,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 /// What a listing says.
 pub(super) struct Plan {
+    root: PathBuf,
     listing: Bytes,
     files: Vec<(PathBuf, Content)>,
 }
@@ -34,6 +37,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) name: String,
+    /// Empty until the list is read.
     root: PathBuf,
     listing: Bytes,
     files: Vec<(PathBuf, Content)>,
@@ -46,6 +50,7 @@ pub(super) struct Folder {
     bytes: u64,
     done: u64,
     begun: Instant,
+    wish: Wish,
     givers: BTreeSet<String>,
     told: Instant,
 }
@@ -54,9 +59,10 @@ impl Manager {
     /// The list of a folder is here: it is read.
     pub(super) fn listing_is_here(&mut self, download: Download, path: PathBuf) {
         let Download { content, name, begun, .. } = download;
-        let root = self.common.downloads.join(&name);
+        let (downloads, kept) = (self.common.downloads.clone(), Kept::of(&self.common.data, content));
+        let wanted = name.clone();
         let folder = Folder {
-            root: root.clone(),
+            root: PathBuf::new(),
             name,
             listing: Bytes::new(),
             files: Vec::new(),
@@ -67,23 +73,34 @@ impl Manager {
             bytes: 0,
             done: 0,
             begun,
+            wish: Wish::default(),
             givers: BTreeSet::new(),
             told: begun,
         };
         self.folders.insert(content, folder);
-        self.work(move || Note::Listed(content, plan(&path, &root)));
+        self.work(move || Note::Listed(content, plan(&path, &downloads, &wanted, &kept)));
     }
 
     pub(super) fn listed(&mut self, content: Content, plan: Result<Plan, String>) {
         let Some(folder) = self.folders.get_mut(&content) else { return };
         match plan {
-            Ok(Plan { listing, files }) => {
+            Ok(Plan { root, listing, files }) => {
+                folder.root = root;
                 folder.bytes = files.iter().fold(0, |sum: u64, (_, file)| sum.saturating_add(file.size));
                 folder.waiting = (0..files.len()).collect();
                 (folder.listing, folder.files) = (listing, files);
                 self.fetch_some(content);
             }
             Err(why) => self.fail_folder(content, &why, false),
+        }
+    }
+
+    /// Folders go on that waited for a content which something else fetched.
+    pub(super) fn wake_folders(&mut self) {
+        while std::mem::take(&mut self.freed) {
+            let waiting = self.folders.iter().filter(|(_, folder)| !folder.waiting.is_empty());
+            let waiting: Vec<_> = waiting.map(|(content, _)| *content).collect();
+            waiting.into_iter().for_each(|content| self.fetch_some(content));
         }
     }
 
@@ -94,8 +111,11 @@ impl Manager {
             if folder.running.len() >= OF_FOLDER_MAX {
                 return;
             }
-            // Two files with the same content come one after the other.
-            let is_free = |index: &usize| !self.downloads.contains_key(&folder.files[*index].1);
+            // Two files with the same content come one after the other, and so do those of two folders.
+            let is_free = |index: &usize| {
+                let content = &folder.files[*index].1;
+                !self.downloads.contains_key(content) && !self.copying.contains(content)
+            };
             let Some(at) = folder.waiting.iter().position(is_free) else { break };
             let Some(index) = folder.waiting.remove(at) else { break };
             folder.running.insert(index);
@@ -120,14 +140,16 @@ impl Manager {
         let twin = twin.and_then(|twin| folder.here.get(&twin)).cloned();
         let own = self.offers.get(&content).filter(|offer| offer.own).and_then(|offer| offer.shelf.path());
         if let Some(from) = twin.or(own) {
-            let journals = self.common.journals();
+            let (journals, wanted) = (self.common.journals(), folder.wish.lives());
             let make = move || {
                 let target =
                     Target { id: content.id, shape, name: &name, folder: &place, journals: &journals };
-                copy(&from, &target)
+                copy(&from, &target, &wanted)
             };
+            self.copying.insert(content);
             self.work_unless_busy(make, move |copied| {
-                Note::Copied(folder_content, index, copied.map_err(|error| error.to_string()))
+                let copied = copied.map_err(|error| error.to_string());
+                Note::Copied { folder: folder_content, index, content, copied }
             });
             return;
         }
@@ -135,7 +157,19 @@ impl Manager {
         self.begin(download, place);
     }
 
-    pub(super) fn copied(&mut self, folder: Content, index: usize, copied: Result<File, String>) {
+    pub(super) fn copied(
+        &mut self,
+        folder: Content,
+        index: usize,
+        content: Content,
+        copied: Result<File, String>,
+    ) {
+        self.copying.remove(&content);
+        self.freed = true;
+        // One that was stopped, and perhaps begun anew, does not wait for this.
+        if !self.folders.get(&folder).is_some_and(|folder| folder.running.contains(&index)) {
+            return;
+        }
         match copied {
             Ok(file) => self.file_is_here(folder, index, file.path.clone(), Some(file), 0),
             Err(why) => self.fail_folder(folder, &why, true),
@@ -155,7 +189,9 @@ impl Manager {
         if !path.starts_with(&folder.root) {
             // It was begun for itself, and went on where it was.
             folder.here.insert(index, path);
-            return self.fetch(content, index);
+            folder.running.remove(&index);
+            folder.waiting.push_front(index);
+            return self.fetch_some(content);
         }
         folder.running.remove(&index);
         folder.done = folder.done.saturating_add(folder.files[index].1.size);
@@ -181,7 +217,9 @@ impl Manager {
     fn folder_is_here(&mut self, content: Content) {
         let Some(folder) = self.folders.remove(&content) else { return };
         let (path, size, peers) = (folder.root.clone(), folder.bytes, folder.givers.len());
-        let (name, time) = (folder.name.clone(), folder.begun.elapsed());
+        let (name, time) = (fetching::shown_name(&path, &folder.name), folder.begun.elapsed());
+        let kept = Kept::of(&self.common.data, content);
+        self.work_without_end(move || kept.forget());
         if self.common.holds {
             self.offer_folder(content, folder);
         }
@@ -247,6 +285,13 @@ impl Manager {
             left: None,
             stalled: !folder.running.is_empty(),
         };
+        if folder.running.is_empty() {
+            // It waits for what something else fetches or copies.
+            let mut waits_for =
+                folder.waiting.iter().map(|index| self.downloads.get(&folder.files[*index].1));
+            sum.stalled =
+                !folder.waiting.is_empty() && waits_for.all(|it| it.is_some_and(|it| it.progress().stalled));
+        }
         for index in &folder.running {
             let Some(download) = self.downloads.get(&folder.files[*index].1) else {
                 // It is being copied.
@@ -278,33 +323,33 @@ impl Manager {
 }
 
 /// Reads a listing, and makes the folder, which may stay empty. Blocks.
-fn plan(path: &Path, root: &Path) -> Result<Plan, String> {
+fn plan(path: &Path, downloads: &Path, name: &str, kept: &Kept) -> Result<Plan, String> {
     let size = path.metadata().map_err(|error| error.to_string())?.len();
     if size > LISTING_BYTES_MAX {
         return Err("the folder's list is too large".to_owned());
     }
     let listing = std::fs::read(path).map_err(|error| error.to_string())?;
     let files = listing::read(&listing)?;
-    std::fs::create_dir_all(root).map_err(|error| error.to_string())?;
-    Ok(Plan { listing: listing.into(), files })
+    let root = root::choose(downloads, name, &files, kept).map_err(|error| error.to_string())?;
+    Ok(Plan { root, listing: listing.into(), files })
 }
 
 /// Makes a file out of one with the same content. Blocks.
-fn copy(from: &Path, target: &Target<'_>) -> Result<File, PartialError> {
+fn copy(from: &Path, target: &Target<'_>, wanted: &dyn Fn() -> bool) -> Result<File, PartialError> {
     std::fs::create_dir_all(target.folder)?;
-    if let Some(file) = fetching::same(&target.folder.join(target.name), target) {
+    if let Some(file) = fetching::same(&target.folder.join(target.name), target, wanted)? {
         return Ok(file);
     }
-    let file = sharing::hash(from, &mut |_| true).map_err(gone)?;
+    let file = sharing::hash(from, &mut |_| wanted()).map_err(gone)?;
     let partial = match Partial::open(target)? {
         Opened::Going(partial) => partial,
-        Opened::Complete(path) => return sharing::hash(&path, &mut |_| true).map_err(gone),
+        Opened::Complete(path) => return sharing::hash(&path, &mut |_| wanted()).map_err(gone),
     };
-    fill(&partial, &file)?;
+    fill(&partial, &file, wanted)?;
     partial.finish()?.source.map(|source| File::of(&source)).map_err(gone)
 }
 
-fn fill(partial: &Arc<Partial>, file: &File) -> Result<(), PartialError> {
+fn fill(partial: &Arc<Partial>, file: &File, wanted: &dyn Fn() -> bool) -> Result<(), PartialError> {
     let source = file.open().map_err(gone)?;
     partial.give(file.manifest.clone());
     let shape = partial.shape();
@@ -314,6 +359,9 @@ fn fill(partial: &Arc<Partial>, file: &File) -> Result<(), PartialError> {
         let mut block = vec![0; BLOCK_BYTES.min((range.end - range.start) as usize)];
         let mut at = range.start;
         while at < range.end {
+            if !wanted() {
+                return Err(gone(SourceError::Stopped));
+            }
             let block = &mut block[..((range.end - at).min(BLOCK_BYTES as u64)) as usize];
             source.read_at(at, block).map_err(gone)?;
             writer.write(block).map_err(|error| PartialError::Io(std::io::Error::other(error)))?;

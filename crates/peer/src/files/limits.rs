@@ -61,7 +61,8 @@ pub(super) const OF_FOLDER_MAX: usize = 3;
 pub(super) const HASHES_MAX: usize = 2;
 /// Files that are offered: the server takes no more.
 pub(super) const OFFERS_MAX: usize = FILES_HELD_MAX;
-/// Requests to the server that stand at once, but the short ones that nobody waits for.
+/// Requests to the server that stand at once, but the short ones that nobody waits for: so many holds, and so many
+/// releases.
 pub(super) const HOLDS_MAX: usize = 16;
 
 /// Commands, notes of streams, and events that wait to be taken.

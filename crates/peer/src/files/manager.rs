@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use super::door;
-use super::download::{Download, Purpose};
+use super::download::{Download, Purpose, RunId};
 use super::event::{Content, Entry, Event, Reply, RequestId};
 use super::fetching::commit;
 use super::folders::Folder;
@@ -63,11 +63,16 @@ pub(super) struct Manager {
     /// The end of the last step on what is kept for the next login.
     kept_last: Option<oneshot::Receiver<()>>,
     pub(super) last_stream: u64,
+    pub(super) last_run: RunId,
     pub(super) offers: BTreeMap<Content, Offer>,
     /// Those that somebody takes.
     pub(super) active: BTreeSet<Content>,
     pub(super) downloads: BTreeMap<Content, Download>,
     pub(super) folders: BTreeMap<Content, Folder>,
+    /// What is being copied into a folder.
+    pub(super) copying: BTreeSet<Content>,
+    /// A content is not being fetched or copied any more: a folder may have waited for that.
+    pub(super) freed: bool,
     pub(super) telling: Telling,
     pub(super) jobs: Jobs,
     /// Folded names.
@@ -89,10 +94,13 @@ impl Manager {
             jobs_running: JoinSet::new(),
             kept_last: None,
             last_stream: 0,
+            last_run: RunId::default(),
             offers: BTreeMap::new(),
             active: BTreeSet::new(),
             downloads: BTreeMap::new(),
             folders: BTreeMap::new(),
+            copying: BTreeSet::new(),
+            freed: false,
             telling: Telling::default(),
             jobs: Jobs::default(),
             blocked,
@@ -114,6 +122,7 @@ impl Manager {
         let mut some = Vec::with_capacity(NOTES_AT_ONCE);
         loop {
             let deadline = self.deadline();
+            let due = sleep_until(deadline.unwrap_or_else(Instant::now));
             tokio::select! {
                 command = commands.recv(), if !self.outbox.is_full() => match command {
                     None | Some(Command::Leave) => break,
@@ -131,13 +140,14 @@ impl Manager {
                     // Nobody listens any more.
                     Err(_) => break,
                 },
-                () = sleep_until(deadline) => {}
+                () = due, if deadline.is_some() => {}
                 Some(_) = self.streams.join_next() => {}
                 Some(_) = self.jobs_running.join_next() => {}
             }
-            if self.deadline() <= Instant::now() {
+            if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
                 self.tick();
             }
+            self.wake_folders();
         }
         drop(notes);
         drop(commands);
@@ -235,12 +245,14 @@ impl Manager {
         });
     }
 
-    /// When something is to be done at the latest.
-    fn deadline(&self) -> Instant {
+    /// When something is to be done at the latest; `None`: when something happens.
+    fn deadline(&self) -> Option<Instant> {
         let downloads = self.downloads.values().filter_map(Download::deadline);
         let givers = self.active.iter().filter_map(|content| self.offers.get(content)?.givers.deadline());
         let givers = givers.map(|deadline| self.begun + deadline);
-        downloads.chain(givers).fold(self.look_at, Instant::min)
+        // Where nothing is to be looked at, nothing wakes this.
+        let look = self.offers.values().any(|offer| offer.own).then_some(self.look_at);
+        downloads.chain(givers).chain(look).min()
     }
 
     fn tick(&mut self) {
@@ -258,16 +270,21 @@ impl Manager {
             Note::Giver(stream, content, asked) => self.asked(stream, content, asked),
             Note::Taker(stream, content, got) => self.got(stream, content, got),
             Note::Path { stream, content, relayed } => self.path(stream, content, relayed),
-            Note::Unreadable(content, error) => self.unreadable(content, &error),
-            Note::Found(content, found) => self.found(content, *found),
-            Note::Committed(content, result) => self.committed(content, result),
-            Note::Finished(content, result) => self.finished(content, result),
+            Note::Unreadable(content, wrong) => self.unreadable(content, &wrong),
+            // What is told of an earlier download of the same content is told to nobody.
+            Note::Found(content, run, _)
+            | Note::Committed(content, run, _)
+            | Note::Finished(content, run, _)
+                if self.downloads.get(&content).is_none_or(|download| download.run != run) => {}
+            Note::Found(content, _, found) => self.found(content, *found),
+            Note::Committed(content, _, result) => self.committed(content, result),
+            Note::Finished(content, _, result) => self.finished(content, result),
             Note::Reading(job, done, size) => self.reading(job, done, size),
             Note::Read(job, read) => self.was_read(job, read),
             Note::Kept(kept, ended) => self.were_kept(kept, ended),
             Note::Looked(wrong) => self.looked(wrong),
             Note::Listed(content, plan) => self.listed(content, plan),
-            Note::Copied(content, index, path) => self.copied(content, index, path),
+            Note::Copied { folder, index, content, copied } => self.copied(folder, index, content, copied),
         }
     }
 
@@ -353,6 +370,7 @@ impl Manager {
         self.streams.shutdown().await;
         // Partials are to be held here alone.
         self.offers.clear();
+        self.folders.clear();
         let downloads = std::mem::take(&mut self.downloads);
         let partials: Vec<Arc<Partial>> =
             downloads.into_values().filter_map(|mut it| it.partial.take()).collect();

@@ -20,6 +20,7 @@ mod note;
 mod offer;
 mod outbox;
 mod proof;
+mod root;
 mod sharing;
 mod shelf;
 mod taking;
@@ -114,7 +115,7 @@ impl Files {
     pub fn start(setup: Setup) -> Result<(Self, FilesEvents), FilesError> {
         let blocked: BTreeSet<_> = setup.blocked.iter().map(|user| folded(user)).collect();
         let common = Arc::new(Common::new(setup)?);
-        for folder in [common.journals(), common.shares(), common.listings()] {
+        for folder in [common.journals(), common.shares(), common.listings(), common.roots()] {
             std::fs::create_dir_all(folder)?;
         }
         let (commands, commands_out) = mpsc::channel(COMMANDS);
@@ -282,6 +283,10 @@ impl Common {
 
     fn shares(&self) -> PathBuf {
         self.data.join(kept::FOLDER)
+    }
+
+    fn roots(&self) -> PathBuf {
+        self.data.join(root::FOLDER)
     }
 
     fn listings(&self) -> PathBuf {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::door::Arrival;
+use super::download::RunId;
 use super::event::{Content, Ended};
 use super::sharing::{JobId, Read};
-use super::shelf::File;
+use super::shelf::{File, Wrong};
 use crate::file::ContentId;
 use crate::file::partial::{Finished, Opened, PartialError};
-use crate::file::source::SourceError;
 use crate::transfer::fetch::Got;
 use crate::transfer::serve::Asked;
 use crate::transfer::{Tell, fetch, serve};
@@ -36,13 +36,13 @@ pub(super) enum Note {
         relayed: bool,
     },
     /// What is offered cannot be read any more.
-    Unreadable(Content, SourceError),
+    Unreadable(Content, Wrong),
     /// A download was opened, or what is to be downloaded was found.
-    Found(Content, Box<Result<Found, PartialError>>),
+    Found(Content, RunId, Box<Result<Found, PartialError>>),
     /// What came was made durable.
-    Committed(Content, Result<u32, PartialError>),
+    Committed(Content, RunId, Result<u32, PartialError>),
     /// A download has its name.
-    Finished(Content, Result<Finished, PartialError>),
+    Finished(Content, RunId, Result<Finished, PartialError>),
     /// A file that is to be shared is being read.
     Reading(JobId, u64, u64),
     /// It was read.
@@ -50,11 +50,20 @@ pub(super) enum Note {
     /// What was shared before.
     Kept(Vec<Read>, Vec<(String, ContentId, Ended)>),
     /// These are not what they were.
-    Looked(Vec<(Content, SourceError)>),
+    Looked(Vec<(Content, Wrong)>),
     /// A folder's listing was read.
     Listed(Content, Result<super::folders::Plan, String>),
     /// A file of a folder was made out of one that is here.
-    Copied(Content, usize, Result<File, String>),
+    Copied {
+        /// The folder's listing.
+        folder: Content,
+        /// Which of its files.
+        index: usize,
+        /// The file.
+        content: Content,
+        /// What came of it.
+        copied: Result<File, String>,
+    },
 }
 
 /// What is there of a download.

@@ -15,7 +15,7 @@ use super::event::{Content, Ended, Event, Shared};
 use super::limits::{HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TICK_MIN, VAIN_MAX};
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
-use super::shelf::Shelf;
+use super::shelf::{Shelf, Wrong};
 use super::telling::Told;
 use crate::file::source::SourceError;
 use crate::swarm::{Event as SwarmEvent, Found, Peer, UploadEffect, UploadEvent, Uploads};
@@ -321,12 +321,14 @@ impl Manager {
     }
 
     /// What is offered is not there any more as it was.
-    pub(super) fn unreadable(&mut self, content: Content, error: &SourceError) {
-        let ended = match error {
+    pub(super) fn unreadable(&mut self, content: Content, wrong: &Wrong) {
+        let ended = match wrong.error {
             SourceError::Changed | SourceError::Shortened => Ended::Changed,
             _ => Ended::Gone,
         };
-        let Some(offer) = self.offers.get(&content).filter(|offer| offer.own) else { return };
+        // It may be shared anew meanwhile, or from another place.
+        let is_meant = |offer: &&Offer| offer.own && offer.shelf.is_meant(wrong);
+        let Some(offer) = self.offers.get(&content).filter(is_meant) else { return };
         let within = offer.within.clone();
         if offer.itself {
             self.out(Event::ShareEnded { name: offer.name.clone(), id: content.id, why: ended });
@@ -343,14 +345,19 @@ impl Manager {
 
     /// Offers it no longer, here and for the time to come.
     pub(super) fn withdraw(&mut self, content: Content) {
+        if self.offers.get(&content).is_some_and(|offer| offer.own) {
+            self.forget(content);
+        }
+        self.take_away(content);
+    }
+
+    /// Offers it no longer, here and now.
+    pub(super) fn take_away(&mut self, content: Content) {
         let Some(mut offer) = self.offers.remove(&content) else { return };
         offer.givers.end(Why::Gone);
         offer.shelf.clear();
         self.active.remove(&content);
-        self.release(content, offer.told);
-        if offer.own {
-            self.forget(content);
-        }
+        self.release(content);
         if offer.folder.is_some() {
             self.withdraw_files_of(content);
         }

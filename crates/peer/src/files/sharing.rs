@@ -14,7 +14,7 @@ use super::limits::{HASHES_MAX, LOOK_AT, OFFERS_MAX};
 use super::manager::Manager;
 use super::note::Note;
 use super::offer::Offer;
-use super::shelf::{File, Shelf};
+use super::shelf::{File, Shelf, Wrong};
 use super::{kept, listing};
 use crate::file::manifest::ContentHash;
 use crate::file::source::{SourceError, Unhashed};
@@ -116,8 +116,10 @@ impl Manager {
         let Some((bytes, manifest)) = listing else {
             let Some((_, file)) = files.into_iter().next() else { return Ok(()) };
             let earlier = self.offers.remove(&content);
-            let mut offer = Offer::new(name, Arc::new(Shelf::of_file(file)), true);
+            let mut offer = Offer::new(name, Arc::new(Shelf::of_file(file.clone())), true);
             if let Some(earlier) = earlier {
+                // Streams go on, with what is read from where it is now.
+                earlier.shelf.becomes(file);
                 offer.shelf = earlier.shelf;
                 offer.within = earlier.within;
                 offer.told = earlier.told;
@@ -150,7 +152,10 @@ impl Manager {
     pub(super) fn offer_within(&mut self, folder: Content, path: &str, file: File) {
         let content = content_of(&file.manifest);
         if let Some(offer) = self.offers.get_mut(&content) {
-            if !offer.within.contains(&folder) {
+            // The same folder from another place; a file that was shared for itself stays where that is.
+            if offer.own && !offer.itself && offer.within == [folder] {
+                offer.shelf.becomes(file);
+            } else if !offer.within.contains(&folder) {
                 offer.within.push(folder);
             }
             return;
@@ -175,12 +180,15 @@ impl Manager {
         self.out(Event::Sharing { name, size, chunks, id, again });
     }
 
-    /// The server does not take it.
-    pub(super) fn not_held(&mut self, content: Content, why: String) {
+    /// The server does not take it; if that is not final, it may at the next login.
+    pub(super) fn not_held(&mut self, content: Content, why: String, is_final: bool) {
         let Some(offer) = self.offers.get_mut(&content).filter(|offer| offer.awaited) else { return };
         offer.awaited = false;
         let path = offer.folder_path.clone().or_else(|| offer.shelf.path()).unwrap_or_default();
-        self.withdraw(content);
+        if is_final {
+            self.forget(content);
+        }
+        self.take_away(content);
         self.out(Event::ShareFailed { path, why });
     }
 
@@ -225,10 +233,10 @@ impl Manager {
         });
     }
 
-    pub(super) fn looked(&mut self, wrong: Vec<(Content, SourceError)>) {
+    pub(super) fn looked(&mut self, wrong: Vec<(Content, Wrong)>) {
         self.looking = false;
-        for (content, error) in wrong {
-            self.unreadable(content, &error);
+        for (content, wrong) in wrong {
+            self.unreadable(content, &wrong);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! other while it is read.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -35,6 +35,14 @@ pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) stamp: Stamp,
     pub(super) manifest: Manifest,
+}
+
+/// What is offered cannot be read as it was.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// What was looked at. What is offered may have become something else meanwhile.
+    file: Arc<File>,
+    pub(super) error: SourceError,
 }
 
 impl File {
@@ -97,9 +105,12 @@ impl Shelf {
     }
 
     /// Makes it ready to be read. Blocks.
-    pub(super) fn open(&self) -> Result<(), SourceError> {
+    pub(super) fn open(&self) -> Result<(), Wrong> {
         let Place::Closed(file) = self.place() else { return Ok(()) };
-        let source = Arc::new(file.open()?);
+        let source = match file.open() {
+            Ok(source) => Arc::new(source),
+            Err(error) => return Err(Wrong { file, error }),
+        };
         let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(&*place, Place::Closed(_)) {
             *place = Place::Open(file, source);
@@ -107,13 +118,24 @@ impl Shelf {
         Ok(())
     }
 
-    /// Whether what is offered is still what it was. Blocks.
-    pub(super) fn check(&self) -> Result<(), SourceError> {
+    /// Whether what is offered is still what it was. What is not offered any more is nothing to complain of. Blocks.
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        let (file, result) = match self.place() {
+            Place::Closed(file) => {
+                let result = file.open().map(drop);
+                (file, result)
+            }
+            Place::Open(file, source) => (file, source.check()),
+            Place::Partial(_) | Place::Memory(..) | Place::Nowhere => return Ok(()),
+        };
+        result.map_err(|error| Wrong { file, error })
+    }
+
+    /// Whether this is said of what is offered now, and not of what was before.
+    pub(super) fn is_meant(&self, wrong: &Wrong) -> bool {
         match self.place() {
-            Place::Closed(file) => check_path(&file.path, &file).map(drop),
-            Place::Open(_, source) => source.check(),
-            Place::Partial(_) | Place::Memory(..) => Ok(()),
-            Place::Nowhere => Err(SourceError::Gone),
+            Place::Closed(file) | Place::Open(file, _) => Arc::ptr_eq(&file, &wrong.file),
+            Place::Partial(_) | Place::Memory(..) | Place::Nowhere => false,
         }
     }
 
@@ -136,7 +158,7 @@ impl Shelf {
                 Ok(())
             }
             Place::Closed(_) => {
-                self.open().map_err(io::Error::other)?;
+                self.open().map_err(|wrong| io::Error::other(wrong.error))?;
                 match self.place() {
                     Place::Open(_, source) => source.read_at(offset, block).map_err(io::Error::other),
                     _ => Err(io::ErrorKind::NotFound.into()),
@@ -145,10 +167,6 @@ impl Shelf {
             Place::Nowhere => Err(io::ErrorKind::NotFound.into()),
         }
     }
-}
-
-fn check_path(path: &Path, file: &File) -> Result<Source, SourceError> {
-    Unhashed::open(path)?.known(file.stamp, file.manifest.clone())
 }
 
 impl Holding for Shelf {

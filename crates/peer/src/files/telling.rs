@@ -27,6 +27,7 @@ pub(super) enum Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Hold(Content),
+    Release(Content),
     Sources(Content),
 }
 
@@ -38,6 +39,11 @@ pub(super) struct Telling {
     /// Offers that are to be told of.
     waiting: VecDeque<Content>,
     holds: usize,
+    /// What the server may believe to be held: it was told so, or to forget it, and may not have heard the latter.
+    believed: BTreeSet<Content>,
+    /// What is to be released, as long as nothing of it is offered again. Comes before what waits to be held.
+    leaving: VecDeque<Content>,
+    releases: usize,
     /// Downloads whose sources are being asked for.
     asking: BTreeSet<Content>,
 }
@@ -89,6 +95,7 @@ impl Manager {
                 inner: !offer.itself,
             };
             self.telling.holds += 1;
+            self.telling.believed.insert(content);
             let id = self.request(Request::Hold(hold));
             self.telling.standing.insert(id, What::Hold(content));
         }
@@ -117,10 +124,23 @@ impl Manager {
         }
     }
 
-    /// The server is to forget an offer, if it knows of it.
-    pub(super) fn release(&mut self, content: Content, told: Told) {
-        if matches!(told, Told::Asked | Told::Known) {
-            self.request(Request::Release(v1::Release { content: Some(content.to_wire()) }));
+    /// The server is to forget an offer that was removed, if it may know of it.
+    pub(super) fn release(&mut self, content: Content) {
+        // Whoever takes the offer away does it once.
+        self.telling.leaving.push_back(content);
+        self.release_some();
+    }
+
+    /// Releases as many as may be at once. What is offered again meanwhile is told anew instead.
+    fn release_some(&mut self) {
+        while self.telling.releases < HOLDS_MAX {
+            let Some(content) = self.telling.leaving.pop_front() else { return };
+            if self.offers.contains_key(&content) || !self.telling.believed.remove(&content) {
+                continue;
+            }
+            self.telling.releases += 1;
+            let id = self.request(Request::Release(v1::Release { content: Some(content.to_wire()) }));
+            self.telling.standing.insert(id, What::Release(content));
         }
     }
 
@@ -141,11 +161,18 @@ impl Manager {
                 self.held(content, reply);
                 self.hold_some();
             }
+            Some(What::Release(content)) => {
+                self.telling.releases -= 1;
+                if reply == Reply::Away {
+                    self.telling.believed.insert(content);
+                }
+                self.release_some();
+            }
             Some(What::Sources(content)) => {
                 self.telling.asking.remove(&content);
                 let sources = match reply {
                     Reply::Sources(sources) => sources,
-                    Reply::Done | Reply::Refused(_) | Reply::Away => v1::Sources::default(),
+                    Reply::Done | Reply::Refused { .. } | Reply::Away => v1::Sources::default(),
                 };
                 self.sources_came(content, sources);
             }
@@ -159,7 +186,7 @@ impl Manager {
         if offer.told == Told::Asked {
             offer.told = if reply == Reply::Away { Told::Nothing } else { Told::Known };
             match reply {
-                Reply::Refused(why) => self.not_held(content, why),
+                Reply::Refused { why, is_final } => self.not_held(content, why, is_final),
                 Reply::Away => {}
                 Reply::Done | Reply::Sources(_) => self.told_of(content),
             }
@@ -167,8 +194,12 @@ impl Manager {
         }
     }
 
-    /// The server has forgotten everything, or was away: it is told of all offers.
+    /// The server has forgotten everything, or was away: it is told of all offers, and of what is offered no longer.
     pub(super) fn announce(&mut self) {
+        let offers = &self.offers;
+        let gone = self.telling.believed.iter().filter(|content| !offers.contains_key(content));
+        self.telling.leaving = gone.copied().collect();
+        self.release_some();
         let all: Vec<_> = self.offers.keys().copied().collect();
         all.into_iter().for_each(|content| self.hold(content));
     }

@@ -36,6 +36,8 @@ pub(crate) struct Index {
     pub(crate) names: BTreeMap<Content, (String, Option<v1::Folder>)>,
     /// Nobody answers.
     pub(crate) away: bool,
+    /// Nothing may be held; whether that is final.
+    pub(crate) refuses: Option<bool>,
     pub(crate) requests: Vec<Request>,
 }
 
@@ -98,6 +100,10 @@ impl Server {
         }
         let of = |content: &Option<v1::Content>| Content::of_wire(content.as_ref().unwrap()).unwrap();
         match request {
+            Request::Hold(_) if self.lock().refuses.is_some() => {
+                let is_final = self.lock().refuses.unwrap_or_default();
+                Reply::Refused { why: "no".to_owned(), is_final }
+            }
             Request::Hold(hold) => {
                 let content = of(&hold.content);
                 let source =
@@ -118,7 +124,7 @@ impl Server {
                 Reply::Done
             }
             Request::Release(release) => {
-                self.lock().holders.get_mut(&of(&release.content)).unwrap().remove(&key);
+                self.lock().holders.entry(of(&release.content)).or_default().remove(&key);
                 Reply::Done
             }
             Request::FindSources(find) => Reply::Sources(self.sources(key, user, of(&find.content))),
@@ -132,6 +138,11 @@ impl Server {
 
     pub(crate) fn holder_count(&self, content: Content) -> usize {
         self.lock().holders.get(&content).map_or(0, BTreeMap::len)
+    }
+
+    /// How many files a device holds.
+    pub(crate) fn held_by(&self, key: [u8; 32]) -> usize {
+        self.lock().holders.values().filter(|holders| holders.contains_key(&key)).count()
     }
 
     /// What the server would find.
