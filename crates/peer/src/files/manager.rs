@@ -132,7 +132,11 @@ impl Manager {
                     Err(_) => break,
                 },
                 () = sleep_until(deadline) => {}
-                Some(_) = self.streams.join_next() => {}
+                Some(ended) = self.streams.join_next() => {
+                    if let Err(error) = ended {
+                        self.broken_off(&error);
+                    }
+                }
                 Some(_) = self.jobs_running.join_next() => {}
             }
             if self.deadline() <= Instant::now() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hobnob_protocol::v1::{self, FileOpened, file_refused::Why};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, Id};
 use tokio::time::{Duration, Instant};
 
 use super::door::Arrival;
@@ -272,6 +272,15 @@ impl Manager {
             offer.givers.cut_or_end(stream, now);
         }
         self.see_whether_taken(content);
+    }
+
+    /// The stream that this task serves, unless it is over.
+    pub(super) fn giver_of_task(&self, id: Id) -> Option<(Content, StreamId)> {
+        self.active.iter().find_map(|content| {
+            let streams = &self.offers.get(content)?.givers.streams;
+            let (stream, _) = streams.iter().find(|(_, giver)| giver.task.id() == id)?;
+            Some((*content, *stream))
+        })
     }
 
     /// Files that nobody takes are not kept open.

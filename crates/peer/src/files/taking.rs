@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hobnob_protocol::v1;
 use hobnob_protocol::v1::file_refused::Why;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::dial::{self, Route};
@@ -19,6 +20,7 @@ use crate::network::FileStream;
 use crate::swarm::{ChunkSet, Effect, Event as SwarmEvent, Found, Peer, Refusal};
 use crate::transfer::Outcome;
 use crate::transfer::fetch::{self, Ask, Got, Over};
+use crate::transfer::serve::Asked;
 
 impl Manager {
     /// Tells the swarm of something, and does what follows.
@@ -243,6 +245,23 @@ impl Manager {
             }
             Got::Refused { chunk, why } => self.refused(content, peer, chunk, why),
             Got::Over(over) => self.over(content, peer, over),
+        }
+    }
+
+    /// A stream was cut, or its task has failed: it could not tell of its end.
+    pub(super) fn broken_off(&mut self, error: &JoinError) {
+        if error.is_panic() {
+            tracing::error!(%error, "a stream of a file has failed");
+        }
+        let id = error.id();
+        let link = self.downloads.values().find_map(|download| {
+            let (peer, _) = download.links.iter().find(|(_, link)| link.task.id() == id)?;
+            Some((download.content, *peer))
+        });
+        if let Some((content, peer)) = link {
+            self.over(content, peer, Over::Lost);
+        } else if let Some((content, stream)) = self.giver_of_task(id) {
+            self.asked(stream, content, Asked::Over);
         }
     }
 
