@@ -47,7 +47,7 @@ pub struct Found {
 pub enum Event {
     /// A source was found other than by asking the server, or its whole map came.
     SourceFound(Found),
-    /// It is away: not tried again until it is found again.
+    /// It has nothing of this, or gives nothing. Tried again later, after a minute at most.
     SourceGone {
         /// Which.
         peer: Peer,

@@ -8,7 +8,7 @@ use super::limits::{
 };
 use super::limits::{CONNECT_TIMEOUT, ROTATE_PERIOD, USELESS_AFTER};
 use super::source::{Link, backoff};
-use super::{Effect, Fault, Found, Peer, Room, Source, Swarm};
+use super::{ChunkSet, Effect, Fault, Found, Peer, Room, Source, Swarm};
 
 impl Swarm {
     /// The server's answer.
@@ -61,9 +61,16 @@ impl Swarm {
         self.banned.insert(peer);
     }
 
+    /// It is remembered: whoever names it again shall not make it a new one, which would be tried at once.
     pub(super) fn gone(&mut self, peer: Peer) {
-        self.unlink(peer, self.now);
-        self.sources.remove(&peer);
+        let (chunks, random) = (self.have.chunks(), self.chance.next());
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        let wait = backoff(RETRY_MIN, DENIED, source.fails, random);
+        source.fails = source.fails.saturating_add(1);
+        self.unlink(peer, self.now + wait);
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.map = ChunkSet::none(chunks);
+        }
     }
 
     pub(super) fn link_up(&mut self, peer: Peer, relayed: bool) {

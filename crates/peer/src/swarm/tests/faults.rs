@@ -100,6 +100,32 @@ fn who_refuses_is_asked_for_other_things_or_left() {
 }
 
 #[test]
+fn a_source_that_gives_nothing_is_left_alone_whoever_names_it_and_tried_again_within_a_minute() {
+    let mut run = Run::new(10);
+    let named = || Event::ServerSources(vec![Found { peer: A, map: Some(ChunkSet::all(10)) }]);
+    run.event(named());
+    let mut calls = Vec::new();
+    while run.now < Duration::from_secs(3600) {
+        let deadline = run.swarm.deadline().unwrap();
+        let mut did = run.pass(deadline.saturating_sub(run.now));
+        while let Some(effect) = did.pop() {
+            match effect {
+                Effect::AskSources => did.extend(run.event(named())),
+                Effect::Connect { peer } => {
+                    calls.push(run.now);
+                    did.extend(run.event(Event::SourceGone { peer }));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!((50..150).contains(&calls.len()), "{}", calls.len());
+    assert!(calls.windows(2).all(|two| two[1] - two[0] <= Duration::from_secs(61)), "{calls:?}");
+    let asks = run.did.iter().filter(|effect| **effect == Effect::AskSources).count();
+    assert!(asks < 150, "{asks}");
+}
+
+#[test]
 fn a_map_that_claims_too_much_is_clipped() {
     let mut run = Run::new(10);
     let asked = run.source(A, &[5000, 10, 9, u32::MAX]);
