@@ -273,12 +273,12 @@ impl Download {
     }
 
     /// A device that fetches this file from here, if there is a way to it too.
-    pub(super) fn device_that_called(&mut self, key: [u8; 32], has_relay: bool) -> Option<Peer> {
+    pub(super) fn device_that_called(&mut self, key: [u8; 32], user: &str, has_relay: bool) -> Option<Peer> {
         if let Some(peer) = self.devices.get(&key) {
             return Some(*peer);
         }
         let contact = v1::Contact { relay: true, ..Default::default() };
-        has_relay.then(|| self.device("", Route { key, tcp: Vec::new(), contact })).flatten()
+        has_relay.then(|| self.device(user, Route { key, tcp: Vec::new(), contact })).flatten()
     }
 
     /// Asks a source for something. One that takes no request does not read: it is cut, which is told by itself.

@@ -31,8 +31,8 @@ pub(super) const HAVE_MAX: usize = 8_000;
 /// How long a TCP connection to a source may take, with its handshake; other ways are tried after the first of these.
 pub(super) const TCP_ALONE: Duration = Duration::from_millis(200);
 pub(super) const TCP_MAX: Duration = Duration::from_millis(1500);
-/// TCP addresses of a source that are tried.
-pub(super) const TCP_ADDRESSES_MAX: usize = 4;
+/// TCP addresses of a source that are tried, all at once: as many as the server takes.
+pub(super) const TCP_ADDRESSES_MAX: usize = hobnob_protocol::limits::CONTACT_ADDRESSES_MAX;
 /// Longest attempt to reach a source otherwise.
 pub(super) const DIAL_MAX: Duration = Duration::from_secs(15);
 

@@ -241,7 +241,6 @@ impl Manager {
         };
         let Some(offer) = self.offers.get_mut(&content) else { return };
         let Some(giver) = offer.givers.streams.get_mut(&stream) else { return };
-        let key = giver.key;
         let goes_on = match asked {
             Asked::Chunk(chunk) if is_here => {
                 offer.givers.uploads(UploadEvent::Request { peer, chunk }, now);
@@ -257,8 +256,9 @@ impl Manager {
                 giver.manifests <= MANIFESTS_MAX && giver.order(Order::Manifest, 0)
             }
             Asked::Have(chunks) => {
+                let (key, user) = (giver.key, giver.user.clone());
                 offer.givers.uploads(UploadEvent::Has { peer, chunks: chunks.clone() }, now);
-                self.found_by_calling(content, key, &chunks);
+                self.found_by_calling(content, key, &user, &chunks);
                 true
             }
             Asked::Sent(chunk) => {
@@ -294,10 +294,10 @@ impl Manager {
     }
 
     /// Who takes a file that is downloaded here too tells what it has: it is a source.
-    fn found_by_calling(&mut self, content: Content, key: [u8; 32], chunks: &[u32]) {
+    fn found_by_calling(&mut self, content: Content, key: [u8; 32], user: &str, chunks: &[u32]) {
         let now = Instant::now();
         let Some(download) = self.downloads.get_mut(&content) else { return };
-        let Some(peer) = download.device_that_called(key, self.common.has_relay()) else { return };
+        let Some(peer) = download.device_that_called(key, user, self.common.has_relay()) else { return };
         let map = chunks_of(download.shape.chunks(), chunks.iter().copied());
         let effects = download.swarm_event(SwarmEvent::SourceFound(Found { peer, map: Some(map) }), now);
         self.carry_out(content, effects);
