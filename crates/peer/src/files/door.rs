@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep, timeout};
 
 use super::event::Content;
-use super::limits::{PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX};
+use super::limits::{
+    MORE_OF_KEY_MAX, PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX,
+};
 use super::note::Note;
 use super::{Common, ticket};
 use crate::network::{FileStream, FilesPort};
@@ -97,7 +99,7 @@ impl Place {
         let of_key = counts.keys.entry(key).or_default();
         *of_key += 1;
         self.key = Some(key);
-        *of_key <= TAKERS_OF_KEY_MAX
+        *of_key <= TAKERS_OF_KEY_MAX + MORE_OF_KEY_MAX
     }
 
     /// It has shown a good ticket.

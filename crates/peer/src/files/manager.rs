@@ -142,6 +142,7 @@ impl Manager {
             if self.deadline() <= Instant::now() {
                 self.tick();
             }
+            self.begin_waiting();
         }
         drop(notes);
         drop(commands);

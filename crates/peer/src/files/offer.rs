@@ -12,7 +12,9 @@ use tokio::time::{Duration, Instant};
 use super::door::Arrival;
 use super::download::chunks_of;
 use super::event::{Content, Ended, Event, Shared};
-use super::limits::{HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TICK_MIN, VAIN_MAX};
+use super::limits::{
+    HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TAKERS_OF_KEY_MAX, TICK_MIN, VAIN_MAX,
+};
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
 use super::shelf::Shelf;
@@ -180,9 +182,12 @@ impl Manager {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
         let Arrival { content, user, key, frames, io, place } = arrival;
         let have = self.have(content).filter(|_| self.common.holds);
+        // A device takes a file once: what is left of an earlier stream is over, and takes no place.
+        let others = self.givers_of(&key).filter(|(of, _)| *of != content).count();
         let refused = match &have {
             _ if self.blocked.contains(&super::folded(&user)) => Some(Why::Denied),
             None => Some(Why::Gone),
+            Some(_) if others >= TAKERS_OF_KEY_MAX => Some(Why::Busy),
             Some(_) => None,
         };
         let (Some(have), Some(offer), None) = (have, self.offers.get_mut(&content), refused) else {
@@ -194,7 +199,6 @@ impl Manager {
             return;
         };
         let now = self.begun.elapsed();
-        // A device takes a file once; what is left of an earlier stream is over.
         let earlier = offer.givers.streams.iter().find(|(_, giver)| giver.key == key).map(|(id, _)| *id);
         if let Some(earlier) = earlier {
             offer.givers.cut(earlier, now);
@@ -272,6 +276,15 @@ impl Manager {
             offer.givers.cut_or_end(stream, now);
         }
         self.see_whether_taken(content);
+    }
+
+    /// All streams to this device.
+    fn givers_of(&self, key: &[u8; 32]) -> impl Iterator<Item = (Content, StreamId)> {
+        self.active.iter().flat_map(move |content| {
+            let streams = self.offers.get(content).map(|offer| offer.givers.streams.iter());
+            let of_key = streams.into_iter().flatten().filter(move |(_, giver)| giver.key == *key);
+            of_key.map(move |(stream, _)| (*content, *stream))
+        })
     }
 
     /// The stream that this task serves, unless it is over.

@@ -60,6 +60,17 @@ pub enum Event {
         /// It runs over the relay.
         relayed: bool,
     },
+    /// The link that was asked for has to wait until the driver has place for it. Until it begins it is not late, and
+    /// the download does not stall meanwhile.
+    LinkWaits {
+        /// To whom.
+        peer: Peer,
+    },
+    /// After [`Event::LinkWaits`]: it is being made now.
+    LinkBegins {
+        /// To whom.
+        peer: Peer,
+    },
     /// The link could not be made, or is lost. Tried again later.
     LinkFailed {
         /// To whom.
@@ -123,7 +134,7 @@ pub enum Refusal {
 /// What has to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Make a link: [`Event::LinkUp`] or [`Event::LinkFailed`] follows.
+    /// Make a link: [`Event::LinkUp`] or [`Event::LinkFailed`] follows, or first [`Event::LinkWaits`].
     Connect {
         /// To whom.
         peer: Peer,

@@ -84,7 +84,7 @@ impl Swarm {
         let Some(source) = self.sources.get_mut(&peer) else { return };
         match &mut source.link {
             Link::Up { relayed: was, .. } => *was = relayed,
-            Link::None { .. } | Link::Making { .. } if full => return,
+            Link::None { .. } | Link::Waiting | Link::Making { .. } if full => return,
             link => {
                 *link = Link::Up { relayed, since: now };
                 source.map.iter().for_each(|chunk| self.rarity.add(chunk));
@@ -92,6 +92,24 @@ impl Swarm {
         }
         self.room_at(peer);
         self.wake_by(self.check_at);
+    }
+
+    pub(super) fn link_waits(&mut self, peer: Peer) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if matches!(source.link, Link::Making { .. }) {
+            source.link = Link::Waiting;
+        }
+    }
+
+    pub(super) fn link_begins(&mut self, peer: Peer) {
+        let now = self.now;
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if source.link == Link::Waiting {
+            source.link = Link::Making { since: now };
+            // Nothing could come while it waited.
+            self.idle_since = self.idle_since.map(|_| now);
+            self.wake_by(now);
+        }
     }
 
     pub(super) fn link_failed(&mut self, peer: Peer) {

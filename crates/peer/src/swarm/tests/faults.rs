@@ -160,6 +160,20 @@ fn an_attempt_that_nobody_answers_fails() {
 }
 
 #[test]
+fn an_attempt_that_waits_for_its_turn_is_not_late_and_nothing_stalls() {
+    let mut run = Run::new(10);
+    run.event(Event::SourceFound(Found { peer: A, map: None }));
+    run.event(Event::LinkWaits { peer: A });
+    let did = run.pass(Duration::from_secs(600));
+    let only_asks = |effect: &Effect| *effect == Effect::AskSources;
+    assert!(did.iter().all(only_asks), "{did:?}");
+    run.event(Event::LinkBegins { peer: A });
+    assert_eq!(run.pass(ms(4000)), []);
+    assert!(run.pass(ms(2000)).contains(&Effect::Stalled));
+    assert!(run.pass(ms(30_000)).contains(&Effect::Disconnect { peer: A }));
+}
+
+#[test]
 fn links_are_bounded_and_the_poorest_makes_place() {
     let mut run = Run::new(1000);
     for peer in 0..100 {
