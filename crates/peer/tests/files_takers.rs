@@ -172,7 +172,8 @@ async fn a_block_closes_what_is_open_and_stays() {
     scene.giver.files().block("Mallory").unwrap();
     assert_eq!(timeout(SOON, taker.next()).await.unwrap(), None);
     let mut again = scene.call(scene.shared, scene.good(scene.shared)).await;
-    assert_eq!(again.refusal().await, Some(Why::Denied));
+    // As if it were not shared.
+    assert_eq!(again.refusal().await, Some(Why::Gone));
     scene.giver.files().unblock("mallory").unwrap();
     scene.taker().await;
     scene.serves_others().await;

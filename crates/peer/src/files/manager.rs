@@ -299,7 +299,13 @@ impl Manager {
                 self.cut_user(&user);
                 self.blocked.insert(user);
             }
-            Command::Unblock(user) => drop(self.blocked.remove(&super::folded(&user))),
+            Command::Unblock(user) => {
+                self.blocked.remove(&super::folded(&user));
+                // Those who are blocked are shunned again when they call.
+                if let Some(port) = self.common.port() {
+                    port.forgive();
+                }
+            }
             Command::Answered(id, reply) => self.answered(id, reply),
             Command::Announce => self.announce(),
             Command::Network(port) => {

@@ -21,6 +21,7 @@ use super::shelf::Shelf;
 use super::telling::Told;
 use crate::file::source::SourceError;
 use crate::swarm::{Event as SwarmEvent, Found, Peer, UploadEffect, UploadEvent, Uploads};
+use crate::transfer::Tell;
 use crate::transfer::serve::{self, Asked, Order};
 
 /// A file that is offered, or a download of which there is something.
@@ -184,14 +185,20 @@ impl Manager {
         let have = self.have(content).filter(|_| self.common.holds);
         // A device takes a file once: what is left of an earlier stream is over, and takes no place.
         let others = self.givers_of(&key).filter(|(of, _)| *of != content).count();
+        let blocked = self.blocked.contains(&super::folded(&user));
+        if blocked {
+            self.shun(key);
+        }
         let refused = match &have {
-            _ if self.blocked.contains(&super::folded(&user)) => Some(Why::Denied),
+            // Both are told the same: nobody shall learn that it is blocked.
+            Some(_) if blocked => Some(Why::Gone),
             None => Some(Why::Gone),
             Some(_) if others >= TAKERS_OF_KEY_MAX => Some(Why::Busy),
             Some(_) => None,
         };
         let (Some(have), Some(offer), None) = (have, self.offers.get_mut(&content), refused) else {
             let why = refused.unwrap_or(Why::Gone);
+            tracing::debug!(?why, blocked, "somebody gets nothing of a file");
             self.streams.spawn(async move {
                 serve::refuse(io, why).await;
                 place.linger().await;
@@ -219,6 +226,8 @@ impl Manager {
             if let Ok(Err(error)) = ready {
                 serve::refuse(io, Why::Gone).await;
                 let _ = notes.send(Note::Unreadable(content, error)).await;
+            } else if !place.let_in().await {
+                teller.tell(Asked::Over).await;
             } else {
                 serve::run(frames, io, opened, Arc::clone(&shelf) as _, orders_out, teller).await;
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(move || shelf.check()).await {
@@ -329,17 +338,29 @@ impl Manager {
         }
     }
 
+    /// A blocked user's device: the next time it does not even learn that somebody is here.
+    fn shun(&self, key: [u8; 32]) {
+        if let Some(port) = self.common.port() {
+            port.shun(key);
+        }
+    }
+
     /// Nothing is given to this user any more.
     pub(super) fn cut_user(&mut self, user: &str) {
         let now = self.begun.elapsed();
+        let mut shunned = Vec::new();
         for content in self.active.clone() {
             let Some(offer) = self.offers.get_mut(&content) else { continue };
             let of_user = |giver: &Giver| super::folded(&giver.user) == user;
-            let theirs: Vec<_> =
-                offer.givers.streams.iter().filter(|(_, it)| of_user(it)).map(|(id, _)| *id).collect();
-            theirs.into_iter().for_each(|stream| offer.givers.cut(stream, now));
+            let theirs = offer.givers.streams.iter().filter(|(_, it)| of_user(it));
+            let theirs: Vec<_> = theirs.map(|(id, giver)| (*id, giver.key)).collect();
+            for (stream, key) in theirs {
+                offer.givers.cut(stream, now);
+                shunned.push(key);
+            }
             self.see_whether_taken(content);
         }
+        shunned.into_iter().for_each(|key| self.shun(key));
     }
 
     /// What is offered is not there any more as it was.
