@@ -361,3 +361,35 @@ async fn a_share_is_forgotten_only_when_the_server_will_never_take_it() {
         }
     }
 }
+
+/// All from one source, which lets in fewer streams of one device.
+async fn many_at_once(way: Way) {
+    const MANY: u64 = 40;
+    let server = Server::default();
+    let mut giver = Node::start(&server, 1, way).await;
+    let mut contents = Vec::new();
+    for number in 0..MANY {
+        contents.push(giver.share(&format!("{number}.bin"), &content(300_000, 100 + number)).await);
+    }
+    let mut taker = Node::start(&server, 2, way).await;
+    contents.iter().for_each(|content| taker.download(*content));
+    let mut missing = MANY;
+    while missing > 0 {
+        match timeout(SOON, taker.events.recv()).await.expect("something happens").unwrap() {
+            Event::Downloaded { .. } => missing -= 1,
+            Event::Stalled { name } => panic!("{name} has stalled, {missing} are missing"),
+            Event::Progress(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_files_come_from_one_source_without_a_stall() {
+    many_at_once(Way::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_files_come_from_one_source_over_quic_without_a_stall() {
+    many_at_once(Way::Quic).await;
+}

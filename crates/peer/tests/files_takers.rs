@@ -132,20 +132,35 @@ async fn who_asks_and_never_reads_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_than_four_streams_of_one_key_are_let_in() {
+async fn of_one_key_there_is_a_limit_and_who_is_beyond_it_is_told_to_come_later() {
     let mut scene = Scene::begin(3).await;
     let mut contents = vec![scene.shared];
-    for number in 0..5 {
+    for number in 0..17 {
         contents.push(scene.giver.share(&format!("{number}"), &content(CHUNK, 20 + number)).await);
     }
     let mut inside = Vec::new();
-    for content in &contents {
+    for content in &contents[..16] {
         let mut taker = scene.call(*content, scene.good(*content)).await;
-        if let Some(Body::Opened(_)) = timeout(SOON, taker.next()).await.unwrap() {
-            inside.push(taker);
-        }
+        assert!(matches!(timeout(SOON, taker.next()).await.unwrap(), Some(Body::Opened(_))));
+        inside.push(taker);
     }
-    assert_eq!(inside.len(), 4);
+    for content in &contents[16..] {
+        let mut taker = scene.call(*content, scene.good(*content)).await;
+        assert_eq!(timeout(SOON, taker.refusal()).await.unwrap(), Some(Why::Busy));
+    }
+    // Another stream for the same takes the place of the first.
+    for _ in 0..40 {
+        let again = scene.taker().await;
+        let first = std::mem::replace(&mut inside[0], again);
+        let mut first = first;
+        assert_eq!(timeout(SOON, first.next()).await.unwrap(), None);
+    }
+    let others = inside.split_off(1);
+    for (mut taker, number) in others.into_iter().zip(1..) {
+        assert!(taker.ask(0).await);
+        let answer = timeout(SOON, taker.next()).await.unwrap();
+        assert!(matches!(answer, Some(Body::Data(_))), "{number}: {answer:?}");
+    }
     drop(inside);
     scene.serves_others().await;
 }
@@ -157,7 +172,8 @@ async fn a_block_closes_what_is_open_and_stays() {
     scene.giver.files().block("Mallory").unwrap();
     assert_eq!(timeout(SOON, taker.next()).await.unwrap(), None);
     let mut again = scene.call(scene.shared, scene.good(scene.shared)).await;
-    assert_eq!(again.refusal().await, Some(Why::Denied));
+    // As if it were not shared.
+    assert_eq!(again.refusal().await, Some(Why::Gone));
     scene.giver.files().unblock("mallory").unwrap();
     scene.taker().await;
     scene.serves_others().await;

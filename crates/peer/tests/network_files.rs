@@ -41,8 +41,9 @@ async fn a_stream_bears_a_taker_that_is_late() {
     let port = giving.files();
     let mut give = JoinSet::new();
     give.spawn(async move {
-        let mut stream = port.accept().await.unwrap();
-        let mut io = stream.take_io().unwrap();
+        let mut call = port.accept().await.unwrap();
+        assert!(call.admit().await);
+        let mut io = call.take_io().unwrap();
         let mut greeting = [0; 1];
         io.read_exact(&mut greeting).await.unwrap();
         for block in 0..BLOCKS {
@@ -50,7 +51,7 @@ async fn a_stream_bears_a_taker_that_is_late() {
             given_in.send_replace(block + 1);
         }
         io.shutdown().await.unwrap();
-        stream.linger().await;
+        call.linger().await;
     });
     let mut stream = timeout(SOON, taking.files().dial(key, &contact)).await.unwrap().unwrap();
     let mut io = stream.take_io().unwrap();

@@ -5,11 +5,13 @@ mod network_common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hobnob_peer::network::{Link, LinkEvent, Relay, Translation, Tuning, examine};
+use hobnob_peer::network::{FileIo, FileStream, Link, LinkEvent, Relay, Translation, Tuning, examine};
 use hobnob_peer::talk::Effect;
 use hobnob_protocol::v1;
 use network_common::relay::TestRelay;
-use network_common::{Node, brisk, invite, text};
+use network_common::{Node, SOON, brisk, invite, text};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 async fn relay_only(seed: u8, relay: &TestRelay) -> Node {
     let mut node = Node::open_with(seed, Some(relay.without_discovery()), true, brisk()).await;
@@ -90,6 +92,58 @@ async fn a_link_that_began_over_the_relay_becomes_direct() {
     tokio::join!(a.silent_but_path(Duration::from_secs(4)), b.silent_but_path(Duration::from_secs(4)));
     b.send(at_b, text(2));
     assert_eq!(a.next_but_path().await, LinkEvent::Frame { link: at_a, frame: text(2) });
+}
+
+/// Calls a node for files, of which only the key is known, and begins a stream. `None`: nobody answers.
+async fn call(from: &Node, to: &Node) -> Option<(FileStream, FileIo)> {
+    let contact = v1::Contact { relay: true, ..Default::default() };
+    let mut stream = from.network.files().dial(to.key, &contact).await?;
+    let mut io = stream.take_io().unwrap();
+    io.write_all(&[1]).await.unwrap();
+    Some((stream, io))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_for_files_is_told_something_before_it_is_admitted_and_nothing_when_shunned() {
+    let relay = TestRelay::start().await;
+    let mut nodes = Vec::new();
+    for seed in 1..=3 {
+        let mut node = Node::open_with(seed, Some(relay.reach()), false, brisk()).await;
+        node.relayed().await;
+        node.settle().await;
+        nodes.push(node);
+    }
+    let [node, stranger, taker] = &nodes[..] else { unreachable!() };
+    let port = node.network.files();
+    port.open(true);
+    port.shun(stranger.key);
+    tokio::select! {
+        called = call(stranger, node) => assert!(called.is_none(), "it is not answered"),
+        // Others are, however long it tries.
+        () = async {
+            for _ in 0..3 {
+                let (_stream, mut io) = timeout(SOON, call(taker, node)).await.unwrap().unwrap();
+                let mut call = timeout(SOON, port.accept()).await.unwrap().unwrap();
+                assert_eq!(call.key(), taker.key);
+                let mut refusing = call.take_io().unwrap();
+                refusing.write_all(&[7]).await.unwrap();
+                assert_eq!(timeout(SOON, io.read_u8()).await.unwrap().unwrap(), 7);
+                drop((refusing, call));
+                assert!(timeout(SOON, io.read_u8()).await.unwrap().is_err(), "it is put out");
+            }
+        } => {}
+    }
+    port.forgive();
+    let (mut stream, _io) = timeout(SOON, call(stranger, node)).await.unwrap().unwrap();
+    let call = timeout(SOON, port.accept()).await.unwrap().unwrap();
+    assert_eq!(call.key(), stranger.key);
+    assert!(call.admit().await);
+    let direct = async {
+        while stream.is_relayed() {
+            stream.changed().await;
+        }
+    };
+    timeout(SOON, direct).await.expect("who is admitted finds the direct way");
 }
 
 #[tokio::test(flavor = "multi_thread")]

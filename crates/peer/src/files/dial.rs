@@ -47,22 +47,31 @@ pub(super) async fn dial(common: &Arc<Common>, route: &Route) -> Option<Reached>
         let conn = timeout(TCP_MAX, over_tcp(common, route)).await.ok().flatten()?;
         Some(Reached { conn, stream: None })
     };
-    let other = timeout(DIAL_MAX, over_quic(common, route));
-    tokio::pin!(direct, other);
-    tokio::select! {
-        reached = &mut direct => return match reached {
-            Some(reached) => Some(reached),
-            None => other.await.ok().flatten(),
+    let other = async { timeout(DIAL_MAX, over_quic(common, route)).await.ok().flatten() };
+    the_better(direct, other).await
+}
+
+/// What the better way brings, or else what the other does. The other is tried too when the better alone has taken
+/// [`TCP_ALONE`]; when it is ready first, it still waits for the better.
+async fn the_better<T>(
+    better: impl Future<Output = Option<T>>,
+    other: impl Future<Output = Option<T>>,
+) -> Option<T> {
+    tokio::pin!(better, other);
+    let reached = tokio::select! {
+        reached = &mut better => Some(reached),
+        () = sleep(TCP_ALONE) => None,
+    };
+    let reached = match reached {
+        Some(reached) => reached,
+        None => tokio::select! {
+            reached = &mut better => reached,
+            reached = &mut other => return better.await.or(reached),
         },
-        () = sleep(TCP_ALONE) => {}
-    }
-    tokio::select! {
-        Some(reached) = &mut direct => Some(reached),
-        // What is ready first waits for what is better.
-        reached = &mut other => match direct.await {
-            Some(direct) => Some(direct),
-            None => reached.ok().flatten(),
-        },
+    };
+    match reached {
+        Some(reached) => Some(reached),
+        None => other.await,
     }
 }
 
@@ -96,4 +105,36 @@ async fn over_quic(common: &Common, route: &Route) -> Option<Reached> {
     let mut stream = port.dial(route.key, &route.contact).await?;
     let conn = Box::new(stream.take_io()?);
     Some(Reached { conn, stream: Some(stream) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Duration, Instant};
+
+    use super::*;
+
+    async fn after<T>(ms: u64, what: Option<T>) -> Option<T> {
+        sleep(Duration::from_millis(ms)).await;
+        what
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_better_way_is_waited_for_and_the_other_is_taken_when_there_is_no_better() {
+        for (better, other, expected, ms) in [
+            ((10, Some('b')), (0, Some('o')), Some('b'), 10),
+            ((700, Some('b')), (0, Some('o')), Some('b'), 700),
+            ((700, Some('b')), (9000, Some('o')), Some('b'), 700),
+            ((10, None), (500, Some('o')), Some('o'), 510),
+            // Nobody answers at its address, and what comes over the relay takes its time.
+            ((1500, None), (3000, Some('o')), Some('o'), 3200),
+            ((1500, None), (100, Some('o')), Some('o'), 1500),
+            ((1500, None), (3000, None), None, 3200),
+            ((1500, None), (100, None), None, 1500),
+        ] {
+            let begun = Instant::now();
+            let reached = the_better(after(better.0, better.1), after(other.0, other.1)).await;
+            assert_eq!(reached, expected, "{better:?} {other:?}");
+            assert_eq!(begun.elapsed().as_millis(), ms, "{better:?} {other:?}");
+        }
+    }
 }

@@ -13,10 +13,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep, timeout};
 
 use super::event::Content;
-use super::limits::{PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX};
+use super::limits::{
+    MORE_OF_KEY_MAX, PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX,
+};
 use super::note::Note;
 use super::{Common, ticket};
-use crate::network::{FileStream, FilesPort};
+use crate::network::{FileCall, FilesPort};
 use crate::transfer::wire::Frames;
 use crate::transfer::{Stream, serve, tls};
 
@@ -71,7 +73,7 @@ impl Door {
         if let Some(address) = address {
             *counts.shakes.entry(address).or_default() += 1;
         }
-        Some(Place { door: Arc::clone(self), pending: true, address, key: None, stream: None })
+        Some(Place { door: Arc::clone(self), pending: true, address, key: None, call: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -87,7 +89,7 @@ pub(super) struct Place {
     address: Option<IpAddr>,
     key: Option<[u8; 32]>,
     /// The connection of the stream, if it is one of QUIC.
-    stream: Option<FileStream>,
+    call: Option<FileCall>,
 }
 
 impl Place {
@@ -97,7 +99,7 @@ impl Place {
         let of_key = counts.keys.entry(key).or_default();
         *of_key += 1;
         self.key = Some(key);
-        *of_key <= TAKERS_OF_KEY_MAX
+        *of_key <= TAKERS_OF_KEY_MAX + MORE_OF_KEY_MAX
     }
 
     /// It has shown a good ticket.
@@ -109,10 +111,18 @@ impl Place {
         }
     }
 
+    /// Something is given: the connection may find a direct way. `false`: it is lost.
+    pub(super) async fn let_in(&self) -> bool {
+        match &self.call {
+            Some(call) => timeout(SHAKE_MAX, call.admit()).await.unwrap_or(false),
+            None => true,
+        }
+    }
+
     /// Waits a little for what was said last to arrive.
     pub(super) async fn linger(&self) {
-        if let Some(stream) = &self.stream {
-            stream.linger().await;
+        if let Some(call) = &self.call {
+            call.linger().await;
         }
     }
 }
@@ -178,11 +188,11 @@ pub(super) async fn attend(port: FilesPort, common: Arc<Common>, notes: mpsc::Se
     let mut shakes = JoinSet::new();
     loop {
         tokio::select! {
-            stream = port.accept() => {
-                let Some(mut stream) = stream else { return };
+            call = port.accept() => {
+                let Some(mut call) = call else { return };
                 let Some(mut place) = common.door.enter(None) else { continue };
-                let (key, io) = (stream.key(), stream.take_io());
-                place.stream = Some(stream);
+                let (key, io) = (call.key(), call.take_io());
+                place.call = Some(call);
                 if let Some(io) = io && place.proven(key) {
                     let (common, notes) = (Arc::clone(&common), notes.clone());
                     shakes.spawn(async move { welcome(Box::new(io), key, place, &common, notes).await });
@@ -205,8 +215,10 @@ async fn welcome(conn: Conn, key: [u8; 32], mut place: Place, common: &Common, n
         }
         Err(error) => {
             tracing::debug!(%error, "somebody has no right to what it wants");
-            serve::refuse(io, Why::Denied).await;
-            place.linger().await;
+            // Who calls by the key alone hears nothing of somebody it has no business with.
+            if place.call.is_none() {
+                serve::refuse(io, Why::Denied).await;
+            }
         }
     }
 }

@@ -78,6 +78,8 @@ pub(super) struct Download {
     pub(super) known: BTreeMap<Peer, Known>,
     pub(super) links: BTreeMap<Peer, Link>,
     pub(super) streams: BTreeMap<StreamId, Peer>,
+    /// Links that are wanted and not begun, and which came first.
+    pub(super) waiting: BTreeMap<Peer, u64>,
     /// Sources that came with the command.
     pub(super) first: Option<v1::Sources>,
     /// The right to fetch it, and its signature.
@@ -220,6 +222,7 @@ impl Download {
             known: BTreeMap::new(),
             links: BTreeMap::new(),
             streams: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             first: None,
             ticket: None,
             proof: Proof::default(),
@@ -283,12 +286,18 @@ impl Download {
     }
 
     /// A device that fetches this file from here, if there is a way to it too.
-    pub(super) fn device_that_called(&mut self, key: [u8; 32], has_relay: bool) -> Option<Peer> {
+    pub(super) fn device_that_called(&mut self, key: [u8; 32], user: &str, has_relay: bool) -> Option<Peer> {
         if let Some(peer) = self.devices.get(&key) {
             return Some(*peer);
         }
         let contact = v1::Contact { relay: true, ..Default::default() };
-        has_relay.then(|| self.device("", Route { key, tcp: Vec::new(), contact })).flatten()
+        has_relay.then(|| self.device(user, Route { key, tcp: Vec::new(), contact })).flatten()
+    }
+
+    /// Streams to this device, and how many of them are not open yet.
+    pub(super) fn streams_to(&self, key: &[u8; 32]) -> (usize, usize) {
+        let link = self.devices.get(key).and_then(|peer| self.links.get(peer));
+        link.map_or((0, 0), |link| (1, usize::from(link.map.is_none())))
     }
 
     /// Asks a source for something. One that takes no request does not read: it is cut, which is told by itself.

@@ -6,9 +6,15 @@ use hobnob_protocol::limits::FILES_HELD_MAX;
 /// Sources that are taken of one answer of the server.
 pub(super) use hobnob_protocol::limits::SOURCES_MAX;
 
-/// Streams of takers, and handshakes with them, at once; of these, with one key.
+/// Streams of takers, and handshakes with them, at once; of these, streams with one key.
 pub(super) const TAKERS_MAX: usize = 64;
-pub(super) const TAKERS_OF_KEY_MAX: usize = 4;
+pub(super) const TAKERS_OF_KEY_MAX: usize = 16;
+/// With one key besides: who has shown no ticket yet, and what is about to end.
+pub(super) const MORE_OF_KEY_MAX: usize = 8;
+/// Streams to one source at once, of all downloads, and those among them that are not open yet; others wait for their
+/// turn. Fewer than a source takes, since it may not have noticed at once that one has ended.
+pub(super) const STREAMS_OF_KEY_MAX: usize = 12;
+pub(super) const DIALS_OF_KEY_MAX: usize = 4;
 /// Of all these, who have shown no ticket yet.
 pub(super) const PENDING_MAX: usize = 32;
 /// Of those that have shown no ticket yet, who come over TCP from one address.
@@ -28,11 +34,13 @@ pub(super) const MANIFESTS_MAX: u32 = 8;
 /// Chunk numbers in one frame.
 pub(super) const HAVE_MAX: usize = 8_000;
 
+const _: () = assert!(STREAMS_OF_KEY_MAX < TAKERS_OF_KEY_MAX && DIALS_OF_KEY_MAX < MORE_OF_KEY_MAX);
+
 /// How long a TCP connection to a source may take, with its handshake; other ways are tried after the first of these.
 pub(super) const TCP_ALONE: Duration = Duration::from_millis(200);
 pub(super) const TCP_MAX: Duration = Duration::from_millis(1500);
-/// TCP addresses of a source that are tried.
-pub(super) const TCP_ADDRESSES_MAX: usize = 4;
+/// TCP addresses of a source that are tried, all at once: as many as the server takes.
+pub(super) const TCP_ADDRESSES_MAX: usize = hobnob_protocol::limits::CONTACT_ADDRESSES_MAX;
 /// Longest attempt to reach a source otherwise.
 pub(super) const DIAL_MAX: Duration = Duration::from_secs(15);
 

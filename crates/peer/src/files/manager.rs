@@ -141,13 +141,18 @@ impl Manager {
                     Err(_) => break,
                 },
                 () = due, if deadline.is_some() => {}
-                Some(_) = self.streams.join_next() => {}
+                Some(ended) = self.streams.join_next() => {
+                    if let Err(error) = ended {
+                        self.broken_off(&error);
+                    }
+                }
                 Some(_) = self.jobs_running.join_next() => {}
             }
             if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
                 self.tick();
             }
             self.wake_folders();
+            self.begin_waiting();
         }
         drop(notes);
         drop(commands);
@@ -311,7 +316,13 @@ impl Manager {
                 self.cut_user(&user);
                 self.blocked.insert(user);
             }
-            Command::Unblock(user) => drop(self.blocked.remove(&super::folded(&user))),
+            Command::Unblock(user) => {
+                self.blocked.remove(&super::folded(&user));
+                // Those who are blocked are shunned again when they call.
+                if let Some(port) = self.common.port() {
+                    port.forgive();
+                }
+            }
             Command::Answered(id, reply) => self.answered(id, reply),
             Command::Announce => self.announce(),
             Command::Network(port) => {

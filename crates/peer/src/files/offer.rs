@@ -6,19 +6,22 @@ use std::sync::Arc;
 
 use hobnob_protocol::v1::{self, FileOpened, file_refused::Why};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, Id};
 use tokio::time::{Duration, Instant};
 
 use super::door::Arrival;
 use super::download::chunks_of;
 use super::event::{Content, Ended, Event, Shared};
-use super::limits::{HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TICK_MIN, VAIN_MAX};
+use super::limits::{
+    HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TAKERS_OF_KEY_MAX, TICK_MIN, VAIN_MAX,
+};
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
 use super::shelf::{Shelf, Wrong};
 use super::telling::Told;
 use crate::file::source::SourceError;
 use crate::swarm::{Event as SwarmEvent, Found, Peer, UploadEffect, UploadEvent, Uploads};
+use crate::transfer::Tell;
 use crate::transfer::serve::{self, Asked, Order};
 
 /// A file that is offered, or a download of which there is something.
@@ -180,13 +183,22 @@ impl Manager {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
         let Arrival { content, user, key, frames, io, place } = arrival;
         let have = self.have(content).filter(|_| self.common.holds);
+        // A device takes a file once: what is left of an earlier stream is over, and takes no place.
+        let others = self.givers_of(&key).filter(|(of, _)| *of != content).count();
+        let blocked = self.blocked.contains(&super::folded(&user));
+        if blocked {
+            self.shun(key);
+        }
         let refused = match &have {
-            _ if self.blocked.contains(&super::folded(&user)) => Some(Why::Denied),
+            // Both are told the same: nobody shall learn that it is blocked.
+            Some(_) if blocked => Some(Why::Gone),
             None => Some(Why::Gone),
+            Some(_) if others >= TAKERS_OF_KEY_MAX => Some(Why::Busy),
             Some(_) => None,
         };
         let (Some(have), Some(offer), None) = (have, self.offers.get_mut(&content), refused) else {
             let why = refused.unwrap_or(Why::Gone);
+            tracing::debug!(?why, blocked, "somebody gets nothing of a file");
             self.streams.spawn(async move {
                 serve::refuse(io, why).await;
                 place.linger().await;
@@ -194,7 +206,6 @@ impl Manager {
             return;
         };
         let now = self.begun.elapsed();
-        // A device takes a file once; what is left of an earlier stream is over.
         let earlier = offer.givers.streams.iter().find(|(_, giver)| giver.key == key).map(|(id, _)| *id);
         if let Some(earlier) = earlier {
             offer.givers.cut(earlier, now);
@@ -215,6 +226,8 @@ impl Manager {
             if let Ok(Err(error)) = ready {
                 serve::refuse(io, Why::Gone).await;
                 let _ = notes.send(Note::Unreadable(content, error)).await;
+            } else if !place.let_in().await {
+                teller.tell(Asked::Over).await;
             } else {
                 serve::run(frames, io, opened, Arc::clone(&shelf) as _, orders_out, teller).await;
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(move || shelf.check()).await {
@@ -241,7 +254,6 @@ impl Manager {
         };
         let Some(offer) = self.offers.get_mut(&content) else { return };
         let Some(giver) = offer.givers.streams.get_mut(&stream) else { return };
-        let key = giver.key;
         let goes_on = match asked {
             Asked::Chunk(chunk) if is_here => {
                 offer.givers.uploads(UploadEvent::Request { peer, chunk }, now);
@@ -257,8 +269,9 @@ impl Manager {
                 giver.manifests <= MANIFESTS_MAX && giver.order(Order::Manifest, 0)
             }
             Asked::Have(chunks) => {
+                let (key, user) = (giver.key, giver.user.clone());
                 offer.givers.uploads(UploadEvent::Has { peer, chunks: chunks.clone() }, now);
-                self.found_by_calling(content, key, &chunks);
+                self.found_by_calling(content, key, &user, &chunks);
                 true
             }
             Asked::Sent(chunk) => {
@@ -274,6 +287,24 @@ impl Manager {
         self.see_whether_taken(content);
     }
 
+    /// All streams to this device.
+    fn givers_of(&self, key: &[u8; 32]) -> impl Iterator<Item = (Content, StreamId)> {
+        self.active.iter().flat_map(move |content| {
+            let streams = self.offers.get(content).map(|offer| offer.givers.streams.iter());
+            let of_key = streams.into_iter().flatten().filter(move |(_, giver)| giver.key == *key);
+            of_key.map(move |(stream, _)| (*content, *stream))
+        })
+    }
+
+    /// The stream that this task serves, unless it is over.
+    pub(super) fn giver_of_task(&self, id: Id) -> Option<(Content, StreamId)> {
+        self.active.iter().find_map(|content| {
+            let streams = &self.offers.get(content)?.givers.streams;
+            let (stream, _) = streams.iter().find(|(_, giver)| giver.task.id() == id)?;
+            Some((*content, *stream))
+        })
+    }
+
     /// Files that nobody takes are not kept open.
     fn see_whether_taken(&mut self, content: Content) {
         let Some(offer) = self.offers.get_mut(&content).filter(|offer| offer.givers.is_empty()) else {
@@ -285,10 +316,10 @@ impl Manager {
     }
 
     /// Who takes a file that is downloaded here too tells what it has: it is a source.
-    fn found_by_calling(&mut self, content: Content, key: [u8; 32], chunks: &[u32]) {
+    fn found_by_calling(&mut self, content: Content, key: [u8; 32], user: &str, chunks: &[u32]) {
         let now = Instant::now();
         let Some(download) = self.downloads.get_mut(&content) else { return };
-        let Some(peer) = download.device_that_called(key, self.common.has_relay()) else { return };
+        let Some(peer) = download.device_that_called(key, user, self.common.has_relay()) else { return };
         let map = chunks_of(download.shape.chunks(), chunks.iter().copied());
         let effects = download.swarm_event(SwarmEvent::SourceFound(Found { peer, map: Some(map) }), now);
         self.carry_out(content, effects);
@@ -307,17 +338,29 @@ impl Manager {
         }
     }
 
+    /// A blocked user's device: the next time it does not even learn that somebody is here.
+    fn shun(&self, key: [u8; 32]) {
+        if let Some(port) = self.common.port() {
+            port.shun(key);
+        }
+    }
+
     /// Nothing is given to this user any more.
     pub(super) fn cut_user(&mut self, user: &str) {
         let now = self.begun.elapsed();
+        let mut shunned = Vec::new();
         for content in self.active.clone() {
             let Some(offer) = self.offers.get_mut(&content) else { continue };
             let of_user = |giver: &Giver| super::folded(&giver.user) == user;
-            let theirs: Vec<_> =
-                offer.givers.streams.iter().filter(|(_, it)| of_user(it)).map(|(id, _)| *id).collect();
-            theirs.into_iter().for_each(|stream| offer.givers.cut(stream, now));
+            let theirs = offer.givers.streams.iter().filter(|(_, it)| of_user(it));
+            let theirs: Vec<_> = theirs.map(|(id, giver)| (*id, giver.key)).collect();
+            for (stream, key) in theirs {
+                offer.givers.cut(stream, now);
+                shunned.push(key);
+            }
             self.see_whether_taken(content);
         }
+        shunned.into_iter().for_each(|key| self.shun(key));
     }
 
     /// What is offered is not there any more as it was.

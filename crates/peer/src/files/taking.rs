@@ -1,24 +1,26 @@
 //! What the swarm wants is done, and it is told what comes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hobnob_protocol::v1;
 use hobnob_protocol::v1::file_refused::Why;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::dial::{self, Route};
 use super::download::{Link, Phase};
 use super::event::{Content, Event};
 use super::landing::{self, Landing};
-use super::limits::{ORDERS, SOURCES_MAX};
+use super::limits::{DIALS_OF_KEY_MAX, ORDERS, SOURCES_MAX, STREAMS_OF_KEY_MAX};
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
 use crate::network::FileStream;
 use crate::swarm::{ChunkSet, Effect, Event as SwarmEvent, Found, Peer, Refusal};
 use crate::transfer::Outcome;
 use crate::transfer::fetch::{self, Ask, Got, Over};
+use crate::transfer::serve::Asked;
 
 impl Manager {
     /// Tells the swarm of something, and does what follows.
@@ -108,6 +110,55 @@ impl Manager {
             let up = link.map.is_some() && download.proven;
             return up.then_some(SwarmEvent::LinkUp { peer, relayed: link.relayed });
         }
+        let Some(known) = download.known.get(&peer) else { return Some(SwarmEvent::LinkFailed { peer }) };
+        let key = known.route.key;
+        if !self.has_place(&key) {
+            self.last_stream += 1;
+            let turn = self.last_stream;
+            let download = self.downloads.get_mut(&content)?;
+            download.waiting.insert(peer, turn);
+            return Some(SwarmEvent::LinkWaits { peer });
+        }
+        self.open_link(content, peer)
+    }
+
+    /// Whether one more stream to this device may be begun.
+    fn has_place(&self, key: &[u8; 32]) -> bool {
+        let each = self.downloads.values().map(|download| download.streams_to(key));
+        let (streams, dials) = each.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        streams < STREAMS_OF_KEY_MAX && dials < DIALS_OF_KEY_MAX
+    }
+
+    /// Begins links for which there is place now.
+    pub(super) fn begin_waiting(&mut self) {
+        let going = self.downloads.values().filter(|download| download.phase == Phase::Going);
+        let waiting = going.flat_map(|download| {
+            let waiting = download.waiting.iter().filter_map(|(peer, turn)| {
+                Some((*turn, download.content, *peer, download.known.get(peer)?.route.key))
+            });
+            waiting.collect::<Vec<_>>()
+        });
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.sort_unstable_by_key(|(turn, ..)| *turn);
+        let mut full = BTreeSet::new();
+        for (_, content, peer, key) in waiting {
+            if full.contains(&key) || !self.has_place(&key) {
+                full.insert(key);
+                continue;
+            }
+            let Some(download) = self.downloads.get_mut(&content) else { continue };
+            if download.waiting.remove(&peer).is_none() {
+                continue;
+            }
+            self.swarm(content, SwarmEvent::LinkBegins { peer });
+            if let Some(event) = self.open_link(content, peer) {
+                self.swarm(content, event);
+            }
+        }
+    }
+
+    fn open_link(&mut self, content: Content, peer: Peer) -> Option<SwarmEvent> {
+        let download = self.downloads.get_mut(&content)?;
         let (known, ticket) = (download.known.get(&peer), download.ticket.clone());
         let (Some(known), Some((ticket, signature)), Some(partial)) = (known, ticket, &download.partial)
         else {
@@ -154,6 +205,7 @@ impl Manager {
     /// A link is not used any more: what was to be said is said.
     pub(super) fn unlink(&mut self, content: Content, peer: Peer) {
         let Some(download) = self.downloads.get_mut(&content) else { return };
+        download.waiting.remove(&peer);
         if let Some(link) = download.links.remove(&peer) {
             download.streams.remove(&link.stream);
             if link.map.is_none() {
@@ -246,6 +298,23 @@ impl Manager {
         }
     }
 
+    /// A stream was cut, or its task has failed: it could not tell of its end.
+    pub(super) fn broken_off(&mut self, error: &JoinError) {
+        if error.is_panic() {
+            tracing::error!(%error, "a stream of a file has failed");
+        }
+        let id = error.id();
+        let link = self.downloads.values().find_map(|download| {
+            let (peer, _) = download.links.iter().find(|(_, link)| link.task.id() == id)?;
+            Some((download.content, *peer))
+        });
+        if let Some((content, peer)) = link {
+            self.over(content, peer, Over::Lost);
+        } else if let Some((content, stream)) = self.giver_of_task(id) {
+            self.asked(stream, content, Asked::Over);
+        }
+    }
+
     /// A source gives: it learns what is here, and is of use as soon as the manifest is proven.
     fn opened(&mut self, content: Content, peer: Peer) {
         let Some(download) = self.downloads.get_mut(&content) else { return };
@@ -295,7 +364,8 @@ impl Manager {
 
     fn over(&mut self, content: Content, peer: Peer, over: Over) {
         match over {
-            Over::Lost => {
+            // It has no place at the moment, which says nothing of what it has.
+            Over::Lost | Over::Refused(Why::Busy) => {
                 self.unlink(content, peer);
                 self.swarm(content, SwarmEvent::LinkFailed { peer });
             }

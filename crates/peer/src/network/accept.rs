@@ -49,7 +49,7 @@ pub(super) async fn say_hello(send: &mut SendStream, invite: &Bytes) -> Option<(
 fn is_awaited(shared: &Shared, caller: Caller) -> bool {
     let board = shared.board.lock();
     match caller {
-        Caller::Relayed(key) => shared.files.is_open() || board.expects(&key),
+        Caller::Relayed(key) => shared.files.is_open_to(&key) || board.expects(&key),
         Caller::Direct { .. } => shared.files.is_open() || board.expects_any(),
     }
 }
@@ -103,13 +103,13 @@ async fn shake_hands(
     let early = incoming.accept_with(config).ok()?.into_0rtt();
     // The key is proven when the caller's stream is here: nobody who is expected sends before that.
     let (mut send, mut recv) = early.accept_bi().await.ok()?;
+    let proven = early.remote_id().ok().map(|id| *id.as_bytes());
     if early.alpn().is_some_and(|alpn| alpn == files::ALPN) {
-        let connection = early.handshake_completed().await.ok()?;
-        shared.files.called(connection, send, recv);
+        // By what right it calls is in what it says: until that is known, iroh hears of it no more than of a stranger.
+        shared.files.called(proven?, early, send, recv);
         return None;
     }
-    let key = early.remote_id().ok().map(|id| *id.as_bytes()).filter(|key| shared.board.lock().expects(key));
-    let Some(key) = key else {
+    let Some(key) = proven.filter(|key| shared.board.lock().expects(key)) else {
         early.close(REFUSED, b"");
         return None;
     };

@@ -1,15 +1,16 @@
 //! Streams of files, on the endpoint of private talk under a name of their own. Anybody may call who has a key, while
 //! something is offered: what it may have, its ticket says, which is none of the network's business.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use hobnob_protocol::v1;
-use iroh::endpoint::{ConnectOptions, Connection, PathEventStream, RecvStream, SendStream};
+use iroh::endpoint::{ConnectOptions, Connection, IncomingZeroRtt, PathEventStream, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
@@ -21,21 +22,33 @@ pub(super) const ALPN: &[u8] = b"hobnob/files/1";
 
 /// Callers that wait to be taken.
 const WAITING: usize = 8;
+/// Keys that are shunned, at most.
+const SHUNNED_MAX: usize = 1024;
 /// How long what was said last may take to arrive.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection that iroh has not been told of.
+pub(super) type Early = Connection<IncomingZeroRtt>;
 
 /// Callers, as the network takes them in.
 #[derive(Debug)]
 pub(super) struct Callers {
     open: AtomicBool,
-    sender: mpsc::Sender<FileStream>,
-    waiting: Mutex<mpsc::Receiver<FileStream>>,
+    /// Keys whose calls are not answered.
+    shunned: SyncMutex<BTreeSet<[u8; 32]>>,
+    sender: mpsc::Sender<FileCall>,
+    waiting: Mutex<mpsc::Receiver<FileCall>>,
 }
 
 impl Default for Callers {
     fn default() -> Self {
         let (sender, waiting) = mpsc::channel(WAITING);
-        Self { open: AtomicBool::new(false), sender, waiting: Mutex::new(waiting) }
+        Self {
+            open: AtomicBool::new(false),
+            shunned: SyncMutex::default(),
+            sender,
+            waiting: Mutex::new(waiting),
+        }
     }
 }
 
@@ -45,9 +58,19 @@ impl Callers {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Somebody has called, and proven its key; when too many wait, it is sent away.
-    pub(super) fn called(&self, connection: Connection, send: SendStream, recv: RecvStream) {
-        if let Err(error) = self.sender.try_send(FileStream::new(connection, send, recv)) {
+    /// Whoever has this key may call.
+    pub(super) fn is_open_to(&self, key: &[u8; 32]) -> bool {
+        self.is_open() && !self.shunned().contains(key)
+    }
+
+    fn shunned(&self) -> MutexGuard<'_, BTreeSet<[u8; 32]>> {
+        self.shunned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody has called, and proven this key; when too many wait, it is sent away.
+    pub(super) fn called(&self, key: [u8; 32], early: Early, send: SendStream, recv: RecvStream) {
+        let io = FileIo { send, recv, _connection: None };
+        if let Err(error) = self.sender.try_send(FileCall { key, early, io: Some(io) }) {
             tracing::debug!(%error, "a caller finds no place");
         }
     }
@@ -63,6 +86,20 @@ impl FilesPort {
         self.0.files.open.store(open, Ordering::Relaxed);
     }
 
+    /// Whoever has this key is not answered any more when it calls over the relay, as if nobody were here. Once it is
+    /// answered it learns an address: QUIC itself answers a caller that offers its own.
+    pub fn shun(&self, key: [u8; 32]) {
+        let mut shunned = self.0.files.shunned();
+        if shunned.len() < SHUNNED_MAX {
+            shunned.insert(key);
+        }
+    }
+
+    /// Nobody is shunned any more.
+    pub fn forgive(&self) {
+        self.0.files.shunned().clear();
+    }
+
     /// The server's relay is used.
     #[must_use]
     pub fn has_relay(&self) -> bool {
@@ -70,7 +107,7 @@ impl FilesPort {
     }
 
     /// Who calls next, once it has begun its stream. `None`: the network is closed.
-    pub async fn accept(&self) -> Option<FileStream> {
+    pub async fn accept(&self) -> Option<FileCall> {
         let mut waiting = self.0.files.waiting.lock().await;
         self.0.closing.run_until_cancelled(waiting.recv()).await.flatten()
     }
@@ -102,14 +139,8 @@ impl FileStream {
     fn new(connection: Connection, send: SendStream, recv: RecvStream) -> Self {
         // Watched from before the first look, so that no change is missed.
         let changes = connection.path_events();
-        let io = FileIo { send, recv, _connection: connection.clone() };
+        let io = FileIo { send, recv, _connection: Some(connection.clone()) };
         Self { connection, changes, io: Some(io) }
-    }
-
-    /// The key that the other has proven.
-    #[must_use]
-    pub fn key(&self) -> [u8; 32] {
-        *self.connection.remote_id().as_bytes()
     }
 
     /// What is read and written; once.
@@ -129,10 +160,37 @@ impl FileStream {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Whoever has called, and the connection, which is closed with it. Until it is admitted it gets bytes, and iroh,
+/// which does not know of the connection before, does not offer it this client's addresses.
+#[derive(Debug)]
+pub struct FileCall {
+    key: [u8; 32],
+    early: Early,
+    io: Option<FileIo>,
+}
+
+impl FileCall {
+    /// The key that the caller has proven.
+    #[must_use]
+    pub fn key(&self) -> [u8; 32] {
+        self.key
+    }
+
+    /// What is read and written; once. It ends with the call.
+    pub fn take_io(&mut self) -> Option<FileIo> {
+        self.io.take()
+    }
+
+    /// From now on the connection may find a direct way. `false`: it is lost.
+    pub async fn admit(&self) -> bool {
+        self.early.handshake_completed().await.is_ok()
+    }
 
     /// Waits, a second at most, until the other has gone.
     pub async fn linger(&self) {
-        let _ = timeout(LINGER, self.connection.closed()).await;
+        let _ = timeout(LINGER, self.early.closed()).await;
     }
 }
 
@@ -141,8 +199,8 @@ impl FileStream {
 pub struct FileIo {
     send: SendStream,
     recv: RecvStream,
-    /// Keeps the connection open.
-    _connection: Connection,
+    /// Keeps the connection open, if nothing else does.
+    _connection: Option<Connection>,
 }
 
 impl AsyncRead for FileIo {

@@ -42,7 +42,7 @@ use board::SharedBoard;
 use files::Callers;
 
 pub use dial::is_somebodys;
-pub use files::{FileIo, FileStream, FilesPort};
+pub use files::{FileCall, FileIo, FileStream, FilesPort};
 
 pub use examine::{Examination, Translation, examine};
 

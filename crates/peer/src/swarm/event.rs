@@ -47,7 +47,7 @@ pub struct Found {
 pub enum Event {
     /// A source was found other than by asking the server, or its whole map came.
     SourceFound(Found),
-    /// It is away: not tried again until it is found again.
+    /// It has nothing of this, or gives nothing. Tried again later, after a minute at most.
     SourceGone {
         /// Which.
         peer: Peer,
@@ -59,6 +59,17 @@ pub enum Event {
         peer: Peer,
         /// It runs over the relay.
         relayed: bool,
+    },
+    /// The link that was asked for has to wait until the driver has place for it. Until it begins it is not late, and
+    /// the download does not stall meanwhile.
+    LinkWaits {
+        /// To whom.
+        peer: Peer,
+    },
+    /// After [`Event::LinkWaits`]: it is being made now.
+    LinkBegins {
+        /// To whom.
+        peer: Peer,
     },
     /// The link could not be made, or is lost. Tried again later.
     LinkFailed {
@@ -123,7 +134,7 @@ pub enum Refusal {
 /// What has to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Make a link: [`Event::LinkUp`] or [`Event::LinkFailed`] follows.
+    /// Make a link: [`Event::LinkUp`] or [`Event::LinkFailed`] follows, or first [`Event::LinkWaits`].
     Connect {
         /// To whom.
         peer: Peer,

@@ -8,7 +8,7 @@ use super::limits::{
 };
 use super::limits::{CONNECT_TIMEOUT, ROTATE_PERIOD, USELESS_AFTER};
 use super::source::{Link, backoff};
-use super::{Effect, Fault, Found, Peer, Room, Source, Swarm};
+use super::{ChunkSet, Effect, Fault, Found, Peer, Room, Source, Swarm};
 
 impl Swarm {
     /// The server's answer.
@@ -61,9 +61,16 @@ impl Swarm {
         self.banned.insert(peer);
     }
 
+    /// It is remembered: whoever names it again shall not make it a new one, which would be tried at once.
     pub(super) fn gone(&mut self, peer: Peer) {
-        self.unlink(peer, self.now);
-        self.sources.remove(&peer);
+        let (chunks, random) = (self.have.chunks(), self.chance.next());
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        let wait = backoff(RETRY_MIN, DENIED, source.fails, random);
+        source.fails = source.fails.saturating_add(1);
+        self.unlink(peer, self.now + wait);
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.map = ChunkSet::none(chunks);
+        }
     }
 
     pub(super) fn link_up(&mut self, peer: Peer, relayed: bool) {
@@ -77,7 +84,7 @@ impl Swarm {
         let Some(source) = self.sources.get_mut(&peer) else { return };
         match &mut source.link {
             Link::Up { relayed: was, .. } => *was = relayed,
-            Link::None { .. } | Link::Making { .. } if full => return,
+            Link::None { .. } | Link::Waiting | Link::Making { .. } if full => return,
             link => {
                 *link = Link::Up { relayed, since: now };
                 source.map.iter().for_each(|chunk| self.rarity.add(chunk));
@@ -85,6 +92,24 @@ impl Swarm {
         }
         self.room_at(peer);
         self.wake_by(self.check_at);
+    }
+
+    pub(super) fn link_waits(&mut self, peer: Peer) {
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if matches!(source.link, Link::Making { .. }) {
+            source.link = Link::Waiting;
+        }
+    }
+
+    pub(super) fn link_begins(&mut self, peer: Peer) {
+        let now = self.now;
+        let Some(source) = self.sources.get_mut(&peer) else { return };
+        if source.link == Link::Waiting {
+            source.link = Link::Making { since: now };
+            // Nothing could come while it waited.
+            self.idle_since = self.idle_since.map(|_| now);
+            self.wake_by(now);
+        }
     }
 
     pub(super) fn link_failed(&mut self, peer: Peer) {

@@ -164,6 +164,8 @@ impl Swarm {
             Event::ServerSources(list) => self.server_sources(list),
             Event::SourceGone { peer } => self.gone(peer),
             Event::LinkUp { peer, relayed } => self.link_up(peer, relayed),
+            Event::LinkWaits { peer } => self.link_waits(peer),
+            Event::LinkBegins { peer } => self.link_begins(peer),
             Event::LinkFailed { peer } => self.link_failed(peer),
             Event::MapDelta { peer, chunks } => self.map_delta(peer, &chunks),
             Event::ChunkArrived { peer, chunk, bytes, verified } => {

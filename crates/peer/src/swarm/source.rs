@@ -10,6 +10,8 @@ use super::{ChunkSet, Peer};
 pub(super) enum Link {
     /// Not at the moment; an attempt may be made from then on.
     None { retry_at: Duration },
+    /// An attempt is to be made when there is place for it.
+    Waiting,
     /// An attempt is being made, since then.
     Making { since: Duration },
     /// There is a link.

@@ -123,9 +123,14 @@ impl Swarm {
         asked_at + wait
     }
 
+    /// Some source has not had its turn.
+    fn waits(&self) -> bool {
+        self.sources.values().any(|source| source.link == Link::Waiting)
+    }
+
     fn look_for_stall(&mut self) {
         let idle = self.idle_since.is_some_and(|since| self.now >= since + STALL_AFTER);
-        if idle && !self.stalled {
+        if idle && !self.waits() && !self.stalled {
             self.stalled = true;
             self.out.push(Effect::Stalled);
         }
@@ -134,7 +139,8 @@ impl Swarm {
     fn next_wake(&self) -> Option<Duration> {
         let used = self.sources.values().any(|source| !matches!(source.link, Link::None { .. }));
         let rests = self.linked().map(|(_, source)| source.rest_until).filter(|until| *until > self.now);
-        let stall = self.idle_since.filter(|_| !self.stalled).map(|since| since + STALL_AFTER);
+        let stall =
+            self.idle_since.filter(|_| !self.stalled && !self.waits()).map(|since| since + STALL_AFTER);
         let others = [used.then_some(self.check_at), self.next_retry(), stall, Some(self.ask_again_at())];
         others.into_iter().flatten().chain(rests).min()
     }

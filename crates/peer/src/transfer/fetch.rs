@@ -115,6 +115,7 @@ pub async fn run<S: Stream + 'static>(
         spares: &spares,
         pieces,
         patience: Patience::new(),
+        opened: false,
     };
     let moving = async {
         let (reading, writing) = (reader.run(), tell_written(written, &spares, &got));
@@ -198,6 +199,8 @@ struct Reader<'a, R, G> {
     spares: &'a Spares,
     pieces: Steps<Piece, Written>,
     patience: Patience,
+    /// The other gives: what it refuses is a chunk.
+    opened: bool,
 }
 
 impl<R: AsyncRead + Unpin, G: Tell<Got>> Reader<'_, R, G> {
@@ -212,13 +215,16 @@ impl<R: AsyncRead + Unpin, G: Tell<Got>> Reader<'_, R, G> {
 
     async fn step(&mut self) -> Result<(), Over> {
         let got = match self.frames.next().await?.ok_or(Over::Lost)? {
-            Body::Opened(opened) => Got::Opened(opened),
+            Body::Opened(opened) => {
+                self.opened = true;
+                Got::Opened(opened)
+            }
             Body::Have(have) if self.patience.bears(&have.chunks) => Got::Have(have.chunks),
             Body::Have(_) => return Err(Over::Broken("it tells too much")),
             Body::Manifest(manifest) => Got::Manifest(self.manifest(manifest.bytes).await?),
             Body::Data(data) => return self.chunk(data.chunk, data.bytes).await,
             Body::Refused(refused) => match refused.why() {
-                why @ (Why::NotHere | Why::Busy) => {
+                why @ (Why::NotHere | Why::Busy) if self.opened => {
                     self.asked.answered(Some(refused.chunk))?;
                     Got::Refused { chunk: refused.chunk, why }
                 }

@@ -263,7 +263,11 @@ async fn a_giver_that_lies_is_found_out() {
     assert!(broken(says(data(1, CHUNK as u32), &[]).await), "was not asked for that");
     assert!(broken(says(data(2, LAST as u32), &[&content(2)[..], &[0, 0, 0, 0]].concat()).await), "nonsense");
     let refused = |chunk| Body::Refused(FileRefused { why: Why::Busy.into(), chunk });
-    assert!(broken(says(vec![refused(2), refused(2)], &[]).await), "answers twice");
+    let opened = || Body::Opened(FileOpened { complete: true, ..Default::default() });
+    assert!(broken(says(vec![opened(), refused(2), refused(2)], &[]).await), "answers twice");
+    // That is no lie: it has no place.
+    let over = says(vec![refused(0)], &[]).await;
+    assert!(matches!(over, Got::Over(Over::Refused(Why::Busy))), "{over:?}");
 }
 
 #[tokio::test]

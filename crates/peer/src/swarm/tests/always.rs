@@ -144,7 +144,7 @@ impl Driver {
             }
             Op::Gone(peer) => {
                 self.lose(peer);
-                self.maps.remove(&peer);
+                self.maps.entry(peer).and_modify(BTreeSet::clear);
                 Event::SourceGone { peer: Peer(peer) }
             }
             Op::Up(peer, relayed) => {

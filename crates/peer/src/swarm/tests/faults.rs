@@ -100,6 +100,32 @@ fn who_refuses_is_asked_for_other_things_or_left() {
 }
 
 #[test]
+fn a_source_that_gives_nothing_is_left_alone_whoever_names_it_and_tried_again_within_a_minute() {
+    let mut run = Run::new(10);
+    let named = || Event::ServerSources(vec![Found { peer: A, map: Some(ChunkSet::all(10)) }]);
+    run.event(named());
+    let mut calls = Vec::new();
+    while run.now < Duration::from_secs(3600) {
+        let deadline = run.swarm.deadline().unwrap();
+        let mut did = run.pass(deadline.saturating_sub(run.now));
+        while let Some(effect) = did.pop() {
+            match effect {
+                Effect::AskSources => did.extend(run.event(named())),
+                Effect::Connect { peer } => {
+                    calls.push(run.now);
+                    did.extend(run.event(Event::SourceGone { peer }));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!((50..150).contains(&calls.len()), "{}", calls.len());
+    assert!(calls.windows(2).all(|two| two[1] - two[0] <= Duration::from_secs(61)), "{calls:?}");
+    let asks = run.did.iter().filter(|effect| **effect == Effect::AskSources).count();
+    assert!(asks < 150, "{asks}");
+}
+
+#[test]
 fn a_map_that_claims_too_much_is_clipped() {
     let mut run = Run::new(10);
     let asked = run.source(A, &[5000, 10, 9, u32::MAX]);
@@ -131,6 +157,20 @@ fn an_attempt_that_nobody_answers_fails() {
     let did = run.pass(ms(40_000));
     assert!(did.contains(&Effect::Disconnect { peer: A }));
     assert!(did.contains(&Effect::Connect { peer: A }));
+}
+
+#[test]
+fn an_attempt_that_waits_for_its_turn_is_not_late_and_nothing_stalls() {
+    let mut run = Run::new(10);
+    run.event(Event::SourceFound(Found { peer: A, map: None }));
+    run.event(Event::LinkWaits { peer: A });
+    let did = run.pass(Duration::from_secs(600));
+    let only_asks = |effect: &Effect| *effect == Effect::AskSources;
+    assert!(did.iter().all(only_asks), "{did:?}");
+    run.event(Event::LinkBegins { peer: A });
+    assert_eq!(run.pass(ms(4000)), []);
+    assert!(run.pass(ms(2000)).contains(&Effect::Stalled));
+    assert!(run.pass(ms(30_000)).contains(&Effect::Disconnect { peer: A }));
 }
 
 #[test]
