@@ -178,3 +178,16 @@ async fn a_block_closes_what_is_open_and_stays() {
     scene.taker().await;
     scene.serves_others().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_its_ticket_has_expired_a_taker_gets_nothing_more() {
+    let scene = Scene::begin(3).await;
+    let expires_ms = now_ms() + 2_000;
+    let ticket = ticket(public([NUMBER; 32]), "mallory", scene.shared, expires_ms);
+    let mut taker = scene.call(scene.shared, ticket).await;
+    assert!(matches!(taker.next().await, Some(Body::Opened(_))));
+    let asking = async { while taker.ask(0).await && taker.next().await.is_some() {} };
+    timeout(SOON, asking).await.expect("it is put out");
+    assert!(now_ms() >= expires_ms);
+    scene.serves_others().await;
+}

@@ -17,8 +17,9 @@ use super::limits::{
     MORE_OF_KEY_MAX, PENDING_MAX, SHAKE_MAX, SHAKES_OF_ADDRESS_MAX, TAKERS_MAX, TAKERS_OF_KEY_MAX,
 };
 use super::note::Note;
+use super::ticket::Right;
 use super::{Common, ticket};
-use crate::network::{FileCall, FilesPort};
+use crate::network::{self, FileCall, FilesPort};
 use crate::transfer::wire::Frames;
 use crate::transfer::{Stream, serve, tls};
 
@@ -33,6 +34,8 @@ pub(super) struct Arrival {
     pub(super) content: Content,
     pub(super) user: String,
     pub(super) key: [u8; 32],
+    /// When its ticket is worth nothing any more, in ms since 1970.
+    pub(super) expires_ms: i64,
     pub(super) frames: Frames<ReadHalf<Conn>>,
     pub(super) io: WriteHalf<Conn>,
     pub(super) place: Place,
@@ -48,9 +51,10 @@ pub(super) struct Door {
 
 #[derive(Debug, Default)]
 struct Counts {
-    all: usize,
-    /// Of these, who have shown no ticket yet.
-    pending: usize,
+    /// Who have shown a ticket.
+    takers: usize,
+    /// Who have shown no ticket yet, over TCP and over QUIC.
+    pending: [usize; 2],
     keys: BTreeMap<[u8; 32], usize>,
     shakes: BTreeMap<IpAddr, usize>,
 }
@@ -64,16 +68,16 @@ impl Door {
     fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
         let mut counts = self.lock();
         let shakes = address.map_or(0, |address| counts.shakes.get(&address).copied().unwrap_or(0));
-        let full = counts.all >= TAKERS_MAX || counts.pending >= PENDING_MAX;
+        let way = usize::from(address.is_none());
+        let full = counts.takers >= TAKERS_MAX || counts.pending[way] >= PENDING_MAX;
         if full || !self.open.load(Ordering::Relaxed) || shakes >= SHAKES_OF_ADDRESS_MAX {
             return None;
         }
-        counts.all += 1;
-        counts.pending += 1;
+        counts.pending[way] += 1;
         if let Some(address) = address {
             *counts.shakes.entry(address).or_default() += 1;
         }
-        Some(Place { door: Arc::clone(self), pending: true, address, key: None, call: None })
+        Some(Place { door: Arc::clone(self), pending: Some(way), address, key: None, call: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -84,8 +88,8 @@ impl Door {
 /// A place of one who has come in, given back in the end.
 pub(super) struct Place {
     door: Arc<Door>,
-    /// It has shown no ticket yet.
-    pending: bool,
+    /// It has shown no ticket yet: where that counts.
+    pending: Option<usize>,
     address: Option<IpAddr>,
     key: Option<[u8; 32]>,
     /// The connection of the stream, if it is one of QUIC.
@@ -102,13 +106,20 @@ impl Place {
         *of_key <= TAKERS_OF_KEY_MAX + MORE_OF_KEY_MAX
     }
 
-    /// It has shown a good ticket.
-    fn admitted(&mut self) {
+    /// It has shown a good ticket. `false`: there is no place for it.
+    fn admitted(&mut self) -> bool {
         let mut counts = self.door.lock();
-        counts.pending -= usize::from(std::mem::take(&mut self.pending));
+        if counts.takers >= TAKERS_MAX {
+            return false;
+        }
+        if let Some(way) = self.pending.take() {
+            counts.pending[way] -= 1;
+            counts.takers += 1;
+        }
         if let Some(address) = self.address.take() {
             discount(&mut counts.shakes, address);
         }
+        true
     }
 
     /// Something is given: the connection may find a direct way. `false`: it is lost.
@@ -130,8 +141,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.door.lock();
-        counts.all -= 1;
-        counts.pending -= usize::from(self.pending);
+        match self.pending {
+            Some(way) => counts.pending[way] -= 1,
+            None => counts.takers -= 1,
+        }
         if let Some(address) = self.address {
             discount(&mut counts.shakes, address);
         }
@@ -157,7 +170,7 @@ pub(super) async fn listen(listener: TcpListener, common: Arc<Common>, notes: mp
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, address)) => {
-                    let Some(place) = common.door.enter(Some(address.ip().to_canonical())) else { continue };
+                    let Some(place) = common.door.enter(Some(network::source(address.ip()))) else { continue };
                     shakes.spawn(shake_hands(socket, place, Arc::clone(&common), notes.clone()));
                 }
                 Err(error) => {
@@ -207,9 +220,12 @@ pub(super) async fn attend(port: FilesPort, common: Arc<Common>, notes: mpsc::Se
 async fn welcome(conn: Conn, key: [u8; 32], mut place: Place, common: &Common, notes: mpsc::Sender<Note>) {
     let Ok((open, frames, io)) = serve::open(conn).await else { return };
     match ticket::check(&open, &common.ticket_key, &key, ticket::now_ms()) {
-        Ok((content, user)) => {
-            place.admitted();
-            let arrival = Arrival { content, user, key, frames, io, place };
+        Ok(_) if !place.admitted() => {
+            serve::refuse(io, Why::Busy).await;
+            place.linger().await;
+        }
+        Ok(Right { content, user, expires_ms }) => {
+            let arrival = Arrival { content, user, key, expires_ms, frames, io, place };
             // Nobody listens when everything ends.
             let _ = notes.send(Note::Arrived(Box::new(arrival))).await;
         }
@@ -220,5 +236,36 @@ async fn welcome(conn: Conn, key: [u8; 32], mut place: Place, common: &Common, n
                 serve::refuse(io, Why::Denied).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter(door: &Arc<Door>, address: &str) -> Option<Place> {
+        door.enter(Some(network::source(address.parse().unwrap())))
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address_and_tcp_takes_no_place_of_quic() {
+        let door = Arc::new(Door::default());
+        assert!(enter(&door, "192.0.2.1").is_none(), "nothing is offered");
+        door.set_open(true);
+        let mut places: Vec<_> =
+            (1..20).filter_map(|end| enter(&door, &format!("2001:db8:1:2::{end:x}"))).collect();
+        assert_eq!(places.len(), SHAKES_OF_ADDRESS_MAX);
+        places.extend((0..100).filter_map(|net| enter(&door, &format!("2001:db8:2:{net:x}::1"))));
+        assert_eq!(places.len(), PENDING_MAX);
+        let mut called: Vec<_> = (0..100).filter_map(|_| door.enter(None)).collect();
+        assert_eq!(called.len(), PENDING_MAX);
+        assert!(places.iter_mut().chain(&mut called).all(Place::admitted));
+        assert!(door.enter(None).is_none(), "all places are taken");
+        drop(places.pop());
+        let mut two = [door.enter(None).unwrap(), enter(&door, "192.0.2.1").unwrap()];
+        assert!(two[0].admitted() && !two[1].admitted());
+        drop((places, called, two));
+        let counts = door.lock();
+        assert_eq!((counts.takers, counts.pending, counts.shakes.len()), (0, [0, 0], 0));
     }
 }

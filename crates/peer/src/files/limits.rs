@@ -6,7 +6,7 @@ use hobnob_protocol::limits::FILES_HELD_MAX;
 /// Sources that are taken of one answer of the server.
 pub(super) use hobnob_protocol::limits::SOURCES_MAX;
 
-/// Streams of takers, and handshakes with them, at once; of these, streams with one key.
+/// Streams of takers at once; of these, with one key.
 pub(super) const TAKERS_MAX: usize = 64;
 pub(super) const TAKERS_OF_KEY_MAX: usize = 16;
 /// With one key besides: who has shown no ticket yet, and what is about to end.
@@ -15,10 +15,12 @@ pub(super) const MORE_OF_KEY_MAX: usize = 8;
 /// turn. Fewer than a source takes, since it may not have noticed at once that one has ended.
 pub(super) const STREAMS_OF_KEY_MAX: usize = 12;
 pub(super) const DIALS_OF_KEY_MAX: usize = 4;
-/// Of all these, who have shown no ticket yet.
+/// Who have shown no ticket yet, over TCP and over QUIC: neither takes the other's places, nor those of streams.
 pub(super) const PENDING_MAX: usize = 32;
-/// Of those that have shown no ticket yet, who come over TCP from one address.
+/// Of those over TCP, who come from one address, or one network of IPv6.
 pub(super) const SHAKES_OF_ADDRESS_MAX: usize = 8;
+/// How long a taker may ask for nothing while nothing is on its way to it.
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(120);
 /// Longest handshake.
 pub(super) const SHAKE_MAX: Duration = Duration::from_secs(10);
 /// Chunks of one file that are on their way to takers at once.

@@ -266,6 +266,7 @@ impl Manager {
         if self.look_at <= Instant::now() {
             self.look_at = Instant::now() + LOOK;
             self.look();
+            self.end_idle();
         }
     }
 

@@ -13,12 +13,13 @@ use super::door::Arrival;
 use super::download::chunks_of;
 use super::event::{Content, Ended, Event, Shared};
 use super::limits::{
-    HAVE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TAKERS_OF_KEY_MAX, TICK_MIN, VAIN_MAX,
+    HAVE_MAX, IDLE_MAX, MANIFESTS_MAX, ORDERS, ORDERS_LOW, SLOTS, TAKERS_OF_KEY_MAX, TICK_MIN, VAIN_MAX,
 };
 use super::manager::Manager;
 use super::note::{Note, StreamId, Teller};
 use super::shelf::{Shelf, Wrong};
 use super::telling::Told;
+use super::ticket;
 use crate::file::source::SourceError;
 use crate::swarm::{Event as SwarmEvent, Found, Peer, UploadEffect, UploadEvent, Uploads};
 use crate::transfer::Tell;
@@ -69,6 +70,10 @@ struct Giver {
     /// Requests that were for nothing.
     vain: u32,
     manifests: u32,
+    /// When it last asked for something or got it.
+    heard: Duration,
+    /// When its ticket is worth nothing any more, in ms since 1970.
+    expires_ms: i64,
 }
 
 impl Offer {
@@ -133,6 +138,13 @@ impl Givers {
         }
     }
 
+    /// Streams on which nothing was asked for, and nothing was to be sent, for too long.
+    fn idle(&self, now: Duration) -> Vec<StreamId> {
+        let works = |stream: StreamId| self.uploads.as_ref().is_some_and(|it| it.has_asked(Peer(stream.0)));
+        let long = self.streams.iter().filter(|(_, giver)| now >= giver.heard + IDLE_MAX);
+        long.map(|(stream, _)| *stream).filter(|stream| !works(*stream)).collect()
+    }
+
     /// Ends a stream at once.
     fn cut(&mut self, stream: StreamId, now: Duration) {
         if let Some(giver) = self.streams.remove(&stream) {
@@ -181,7 +193,7 @@ impl Giver {
 impl Manager {
     /// Somebody with a good ticket wants something.
     pub(super) fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { content, user, key, frames, io, place } = arrival;
+        let Arrival { content, user, key, expires_ms, frames, io, place } = arrival;
         let have = self.have(content).filter(|_| self.common.holds);
         // A device takes a file once: what is left of an earlier stream is over, and takes no place.
         let others = self.givers_of(&key).filter(|(of, _)| *of != content).count();
@@ -236,7 +248,17 @@ impl Manager {
             }
             place.linger().await;
         });
-        let giver = Giver { key, user, orders, task, haves: Vec::new(), vain: 0, manifests: 0 };
+        let giver = Giver {
+            key,
+            user,
+            orders,
+            task,
+            haves: Vec::new(),
+            vain: 0,
+            manifests: 0,
+            heard: now,
+            expires_ms,
+        };
         offer.givers.streams.insert(stream, giver);
         self.active.insert(content);
     }
@@ -254,7 +276,12 @@ impl Manager {
         };
         let Some(offer) = self.offers.get_mut(&content) else { return };
         let Some(giver) = offer.givers.streams.get_mut(&stream) else { return };
+        if matches!(asked, Asked::Chunk(_) | Asked::Manifest | Asked::Sent(_)) {
+            giver.heard = now;
+        }
         let goes_on = match asked {
+            // It gets another when it comes again.
+            Asked::Chunk(_) | Asked::Manifest if giver.expires_ms <= ticket::now_ms() => false,
             Asked::Chunk(chunk) if is_here => {
                 offer.givers.uploads(UploadEvent::Request { peer, chunk }, now);
                 true
@@ -323,6 +350,16 @@ impl Manager {
         let map = chunks_of(download.shape.chunks(), chunks.iter().copied());
         let effects = download.swarm_event(SwarmEvent::SourceFound(Found { peer, map: Some(map) }), now);
         self.carry_out(content, effects);
+    }
+
+    /// Who asks for nothing takes no place.
+    pub(super) fn end_idle(&mut self) {
+        let now = self.begun.elapsed();
+        for content in self.active.clone() {
+            let Some(offer) = self.offers.get_mut(&content) else { continue };
+            offer.givers.idle(now).into_iter().for_each(|stream| offer.givers.cut_or_end(stream, now));
+            self.see_whether_taken(content);
+        }
     }
 
     /// Deadlines of those who wait.
@@ -437,5 +474,30 @@ impl Givers {
             drop(giver.orders);
             self.uploads(UploadEvent::Gone { peer: Peer(stream.0) }, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_is_idle_unless_something_is_on_its_way() {
+        let mut givers = Givers { uploads: Some(Uploads::new(10, SLOTS)), ..Givers::default() };
+        let mut orders_out = Vec::new();
+        for stream in 1..=3 {
+            let (orders, out) = mpsc::channel(ORDERS);
+            orders_out.push(out);
+            let (task, user) = (tokio::spawn(async {}).abort_handle(), String::new());
+            let (key, heard) = ([0; 32], if stream == 2 { IDLE_MAX } else { Duration::ZERO });
+            let (haves, vain, manifests, expires_ms) = (Vec::new(), 0, 0, 0);
+            let giver = Giver { key, user, orders, task, haves, vain, manifests, heard, expires_ms };
+            givers.streams.insert(StreamId(stream), giver);
+        }
+        givers.uploads(UploadEvent::Request { peer: Peer(3), chunk: 0 }, Duration::ZERO);
+        assert_eq!(givers.idle(IDLE_MAX - TICK_MIN), []);
+        assert_eq!(givers.idle(IDLE_MAX), [StreamId(1)]);
+        givers.uploads(UploadEvent::Sent { peer: Peer(3), chunk: 0 }, IDLE_MAX);
+        assert_eq!(givers.idle(IDLE_MAX * 2), [StreamId(1), StreamId(2), StreamId(3)]);
     }
 }

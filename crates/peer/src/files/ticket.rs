@@ -32,14 +32,25 @@ pub(super) enum Worthless {
     Expired,
 }
 
-/// The user who holds this ticket and has proven `key`, if it is good for what is to be opened at this time, in ms since
+/// What a good ticket says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Right {
+    /// What may be fetched.
+    pub(super) content: Content,
+    /// By whom.
+    pub(super) user: String,
+    /// Until then, in ms since 1970.
+    pub(super) expires_ms: i64,
+}
+
+/// What the ticket says, for who has proven `key`, if it is good for what is to be opened at this time, in ms since
 /// 1970.
 pub(super) fn check(
     open: &v1::FileOpen,
     server: &[u8; 32],
     key: &[u8; 32],
     now_ms: i64,
-) -> Result<(Content, String), Worthless> {
+) -> Result<Right, Worthless> {
     if open.ticket.len() > TICKET_BYTES_MAX {
         return Err(Worthless::Nonsense);
     }
@@ -57,7 +68,8 @@ pub(super) fn check(
         return Err(Worthless::Expired);
     }
     let content = v1::Content { id: open.id.clone(), size: open.size };
-    Ok((Content::of_wire(&content).ok_or(Worthless::Nonsense)?, ticket.user))
+    let content = Content::of_wire(&content).ok_or(Worthless::Nonsense)?;
+    Ok(Right { content, user: ticket.user, expires_ms: ticket.expires_ms })
 }
 
 /// Now, in ms since 1970.
@@ -98,7 +110,7 @@ mod tests {
     fn checked(open: &v1::FileOpen, now_ms: i64) -> Result<String, Worthless> {
         let server = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
         let server = server.public_key().as_ref().try_into().unwrap();
-        check(open, &server, &KEY, now_ms).map(|(_, user)| user)
+        check(open, &server, &KEY, now_ms).map(|right| right.user)
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn caller(incoming: &Incoming) -> Option<Caller> {
 }
 
 /// What counts as one address: somebody with IPv6 has 2⁶⁴ of them.
-fn source(address: IpAddr) -> IpAddr {
+pub(crate) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

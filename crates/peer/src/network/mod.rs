@@ -41,6 +41,7 @@ use admission::Porch;
 use board::SharedBoard;
 use files::Callers;
 
+pub(crate) use accept::source;
 pub use dial::is_somebodys;
 pub use files::{FileCall, FileIo, FileStream, FilesPort};
 

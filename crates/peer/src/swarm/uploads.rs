@@ -163,6 +163,12 @@ impl Uploads {
         (self.waiting.len(), self.serving.len())
     }
 
+    /// Something that this peer asked for waits or is on its way.
+    #[must_use]
+    pub fn has_asked(&self, peer: Peer) -> bool {
+        self.askers.get(&peer).is_some_and(|asker| asker.waiting + asker.serving > 0)
+    }
+
     fn asker(&mut self, peer: Peer) -> &mut Asker {
         let chunks = self.copies.len() as u32;
         let new = || Asker { map: ChunkSet::none(chunks), waiting: 0, serving: 0, served: 0 };
