@@ -256,7 +256,8 @@ impl Manager {
         let givers = self.active.iter().filter_map(|content| self.offers.get(content)?.givers.deadline());
         let givers = givers.map(|deadline| self.begun + deadline);
         // Where nothing is to be looked at, nothing wakes this.
-        let look = self.offers.values().any(|offer| offer.own).then_some(self.look_at);
+        let look = !self.active.is_empty() || self.offers.values().any(|offer| offer.own);
+        let look = look.then_some(self.look_at);
         downloads.chain(givers).chain(look).min()
     }
 

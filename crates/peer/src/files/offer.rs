@@ -484,11 +484,11 @@ mod tests {
     #[tokio::test]
     async fn who_asks_for_nothing_is_idle_unless_something_is_on_its_way() {
         let mut givers = Givers { uploads: Some(Uploads::new(10, SLOTS)), ..Givers::default() };
-        let mut orders_out = Vec::new();
+        let (mut orders_out, mut tasks) = (Vec::new(), tokio::task::JoinSet::new());
         for stream in 1..=3 {
             let (orders, out) = mpsc::channel(ORDERS);
             orders_out.push(out);
-            let (task, user) = (tokio::spawn(async {}).abort_handle(), String::new());
+            let (task, user) = (tasks.spawn(async {}), String::new());
             let (key, heard) = ([0; 32], if stream == 2 { IDLE_MAX } else { Duration::ZERO });
             let (haves, vain, manifests, expires_ms) = (Vec::new(), 0, 0, 0);
             let giver = Giver { key, user, orders, task, haves, vain, manifests, heard, expires_ms };
