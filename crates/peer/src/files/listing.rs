@@ -79,8 +79,21 @@ fn unescaped(path: &str) -> Option<String> {
     Some(plain)
 }
 
+/// By these files a folder is known in which hobnob keeps keys: a client's device, and a server.
+const KEYS: [&str; 2] = ["device.key", "ticket-key"];
+
+/// Hobnob keeps keys in this folder, which nobody wants to give away by sharing what is above it.
+fn has_keys(folder: &Path) -> bool {
+    KEYS.iter().any(|key| folder.join(key).is_file())
+}
+
+/// The same of this file or folder, or of one that it is in.
+pub(super) fn is_among_keys(path: &Path) -> bool {
+    path.ancestors().any(has_keys)
+}
+
 /// The regular files below a folder, with their paths as a listing has them, in order. Links are not followed, and what
-/// is neither a file nor a folder is passed over. Blocks.
+/// is neither a file nor a folder is passed over, as are folders in which hobnob keeps keys. Blocks.
 pub(super) fn walk(root: &Path) -> Result<Vec<(String, PathBuf)>, String> {
     let mut found = Vec::new();
     let mut folders = vec![(String::new(), root.to_owned())];
@@ -92,7 +105,9 @@ pub(super) fn walk(root: &Path) -> Result<Vec<(String, PathBuf)>, String> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = if below.is_empty() { name } else { format!("{below}/{name}") };
             if kind.is_dir() {
-                folders.push((path, entry.path()));
+                if !has_keys(&entry.path()) {
+                    folders.push((path, entry.path()));
+                }
             } else if kind.is_file() {
                 found.push((path, entry.path()));
             }
@@ -125,6 +140,26 @@ mod tests {
         assert_eq!(paths(&names).unwrap(), names.map(PathBuf::from));
         assert_eq!(paths(&["a\nb"]).unwrap(), [PathBuf::from("a^Jb")]);
         assert_eq!(paths(&[]).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn keys_are_not_shared_with_what_is_around_them() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["client/host/hans/1/files", "server/backup", "other"] {
+            std::fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        let keys = ["client/host/hans/1/device.key", "server/ticket-key"];
+        let beside = ["client/host/hans/1/token", "client/host/hans/1/files/a", "server/backup/b"];
+        for file in keys.iter().chain(&beside).chain(&["other/c", "d"]) {
+            std::fs::write(root.path().join(file), file).unwrap();
+        }
+        let found: Vec<_> = walk(root.path()).unwrap().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(found, ["d", "other/c"]);
+        for path in keys.iter().chain(&beside) {
+            assert!(is_among_keys(&root.path().join(path)), "{path}");
+        }
+        assert!(is_among_keys(&root.path().join("server")));
+        assert!(!is_among_keys(&root.path().join("other/c")) && !is_among_keys(root.path()));
     }
 
     #[test]

@@ -278,6 +278,9 @@ fn reporter(job: JobId, notes: mpsc::Sender<Note>) -> impl FnMut(u64, u64) -> bo
 
 fn read(path: &Path, report: &mut impl FnMut(u64, u64) -> bool) -> Result<Read, String> {
     let root = path.canonicalize().map_err(|error| SourceError::from(error).to_string())?;
+    if listing::is_among_keys(&root) {
+        return Err("hobnob keeps its keys there".to_owned());
+    }
     let name = name::safe(&root.file_name().unwrap_or_default().to_string_lossy());
     if !root.is_dir() {
         let size = root.metadata().map_or(0, |metadata| metadata.len());
