@@ -36,7 +36,8 @@ pub struct Target<'a> {
     pub shape: Shape,
     /// What others call it.
     pub name: &'a str,
-    /// Where it is to be. A download that was begun for another folder stays there.
+    /// Where it is to be. A download that was begun for another folder comes here, if that is on the same file system, and
+    /// otherwise stays there.
     pub folder: &'a Path,
     /// Where journals are kept: a folder that is there and that nobody else writes to, because what a journal says is
     /// believed.
@@ -111,7 +112,10 @@ impl Partial {
             return Ok(opening.going(begun));
         };
         match opening.go_on(kept)? {
-            Found::Part(begun) => Ok(opening.going(*begun)),
+            Found::Part(mut begun) => {
+                opening.bring(&mut begun, target.folder)?;
+                Ok(opening.going(*begun))
+            }
             Found::Complete(path) => {
                 opening.journal.remove()?;
                 Ok(Opened::Complete(path))
@@ -213,6 +217,30 @@ impl Opening {
         begun.header.identity = Identity::of(&metadata);
         self.write_anew(&begun)?;
         Ok(Found::Part(Box::new(begun)))
+    }
+
+    /// Moves a part to this folder. A crash meanwhile may lose what came of it, and nothing else.
+    fn bring(&mut self, begun: &mut Begun, folder: &Path) -> Result<(), PartialError> {
+        let folder = folder.canonicalize()?;
+        if folder == begun.header.folder {
+            return Ok(());
+        }
+        let old = begun.header.part_path();
+        for number in 0..NAMES_MAX {
+            let part = name::numbered(&begun.header.name, number, SUFFIX);
+            match self.disk.rename(&old, &folder.join(&part)) {
+                Ok(()) => {
+                    self.disk.sync_folder(&folder)?;
+                    (begun.header.folder, begun.header.part) = (folder, part);
+                    begun.durable = begun.verified.clone();
+                    return self.write_anew(begun);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(PartialError::NoFreeName)
     }
 
     /// Writes the journal of a part that is not as it was left.

@@ -382,3 +382,26 @@ fn a_folder_that_is_away_takes_nothing_with_it() {
     std::fs::rename(&away, setup.folder()).unwrap();
     assert_eq!(setup.open().durable(), set(2, &[1]));
 }
+
+#[test]
+fn a_download_comes_to_the_folder_that_is_named_now() {
+    let setup = Setup::new(5 * MIN);
+    let partial = setup.open();
+    partial.give(setup.given());
+    setup.write(&partial, 4).unwrap();
+    setup.write(&partial, 1).unwrap();
+    let old = partial.path();
+    drop(partial);
+    let folder = setup.root.path().join("elsewhere");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("_._f.bin.part"), "another's").unwrap();
+    let (id, shape) = (setup.manifest.id(), setup.manifest.shape());
+    let target = Target { id, shape, name: "f.bin", folder: &folder, journals: &setup.journals() };
+    for _ in 0..2 {
+        let Opened::Going(partial) = Partial::open(&target).unwrap() else { panic!("complete") };
+        assert!(!old.exists() && partial.path().starts_with(folder.canonicalize().unwrap()));
+        assert_eq!(partial.verified().iter().collect::<Vec<_>>(), [1, 4]);
+        setup.check(&partial);
+    }
+    assert_eq!(std::fs::read(folder.join("_._f.bin.part")).unwrap(), b"another's");
+}
