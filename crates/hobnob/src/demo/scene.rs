@@ -31,7 +31,7 @@ pub(super) const FILM: &str = "film.mp4";
 pub(super) const FILM_BYTES: usize = 8 << 20;
 /// Bytes a second that one may send over the relay. Hans shows no address, so this is how fast he gives; the others
 /// have found each other before either could have everything from him.
-pub(super) const RELAY_RATE: u32 = 3 << 20;
+pub(super) const RELAY_RATE: u32 = 3 << 19;
 /// Whose addresses nobody sees.
 pub(super) const HIDDEN: usize = HANS;
 

@@ -96,6 +96,10 @@ impl Manager {
             self.out(Event::ShareEnded { name, id, why });
         }
         for read in kept {
+            // What was shared since the beginning of this session may be kept already when that is looked at.
+            if self.offers.get(&read.content()).is_some_and(|offer| offer.own && offer.itself) {
+                continue;
+            }
             let root = read.root.clone();
             if let Err(why) = self.offer(read, true) {
                 self.out(Event::ShareFailed { path: root, why });
