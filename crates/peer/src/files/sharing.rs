@@ -314,3 +314,41 @@ pub(super) fn hash(path: &Path, report: &mut dyn FnMut(u64) -> bool) -> Result<F
         .hash(|done| if report(done) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })?;
     Ok(File::of(&source))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{Common, Setup};
+    use super::*;
+
+    /// What is kept for the next login is looked at when files begin, and a share that is quick is among it already.
+    #[tokio::test]
+    async fn what_is_shared_at_once_is_not_taken_for_what_was_shared_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, b"quick").unwrap();
+        let common = Common::new(Setup {
+            seed: [1; 32],
+            ticket_key: [2; 32],
+            data: folder.path().join("data"),
+            downloads: folder.path().to_owned(),
+            relay_only: false,
+            holds: true,
+            comes_back: true,
+            listen: None,
+            blocked: Vec::new(),
+        });
+        let (mut manager, _notes) = Manager::new(Arc::new(common.unwrap()), BTreeSet::new());
+        let read = super::read(&path, &mut |_, _| true).unwrap();
+        let content = read.content();
+        manager.offer(read.clone(), false).unwrap();
+        manager.were_kept(vec![read.clone()], Vec::new());
+        let offer = &manager.offers[&content];
+        assert!(offer.awaited && !offer.again, "its person waits for a word");
+        // What was really shared before comes back as that.
+        manager.withdraw(content);
+        manager.were_kept(vec![read], Vec::new());
+        assert!(manager.offers[&content].again);
+    }
+}
