@@ -54,7 +54,8 @@ fn encoded(present: &Present<'_>, tell: Tell) -> Option<Bytes> {
         Event::Asked(_) if blocks => return None,
         // To the one who was asked.
         Event::Ended(_) if blocks && !matches!(tell.to, To::Session(..)) => return None,
-        Event::Contact(_) if blocks || present.blocks(tell.about, to) => return None,
+        // Who blocks the other may still want to reach it, and has its consent.
+        Event::Contact(_) if present.blocks(tell.about, to) => return None,
         Event::Introduced(mut introduced) => {
             introduced.you_block = blocks;
             Event::Introduced(introduced)
