@@ -1,5 +1,6 @@
-//! Takes in who is expected. A stranger costs little, and learns nothing: until a key is known to be expected, iroh is
-//! not told of the connection, so that it does not offer this client's addresses on it.
+//! Takes in who is expected. A stranger costs little, and is told nothing: until a key is known to be expected, iroh is
+//! not told of the connection, so that it does not offer this client's addresses on it. QUIC's own traversal may still
+//! answer a caller who offers addresses first, with one of this client's, until the caller is turned away.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
