@@ -84,6 +84,15 @@ pub struct InboxLimits {
     pub entries_per_sender: u64,
 }
 
+impl InboxLimits {
+    /// Whether an inbox with this many unread entries has room for one more, whoever sent them and however long they are.
+    #[must_use]
+    pub fn have_room(&self, unread: u64) -> bool {
+        let bytes_at_most = (unread + 1).saturating_mul(limits::TEXT_BYTES_MAX as u64);
+        unread < self.entries && unread < self.entries_per_sender && bytes_at_most <= self.bytes
+    }
+}
+
 impl Default for InboxLimits {
     fn default() -> Self {
         Self { entries: 10_000, bytes: 64 << 20, entries_per_sender: 1_000 }

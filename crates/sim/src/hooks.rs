@@ -164,10 +164,13 @@ macro_rules! hooked {
 
 impl<H: Hooks> Tx for HookedTx<'_, H> {
     pass! {
-        account_by_key(key: &str) -> Option<Account>;
-        account(id: AccountId) -> Option<Account>;
+        account_by_key(key: &str) -> Option<Arc<Account>>;
+        account(id: AccountId) -> Option<Arc<Account>>;
         head(stream: StreamId) -> u64;
-        unread(inbox: AccountId, sender: AccountId) -> Unread;
+        cursor(account: AccountId) -> u64;
+        unread(inbox: AccountId) -> u64;
+        unread_counted(inbox: AccountId, sender: AccountId) -> Unread;
+        outbox_last(outbox: OutboxId) -> u64;
         outbox_state(outbox: OutboxId) -> OutboxState;
         blocks(blocker: AccountId, blocked: AccountId) -> bool;
         is_blocked_by_any(blocked: AccountId) -> bool;

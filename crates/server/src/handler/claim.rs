@@ -269,11 +269,10 @@ fn start(
     }
     row.broadcast_floor = row.broadcast_floor.min(broadcast_head);
     // The name, too: it may have changed since it was looked up.
-    let row_of_account = tx.account(account)?;
-    let inbox = row_of_account.as_ref().map_or(0, |account| account.cursor);
-    let name = row_of_account.map_or_else(|| request.name.clone(), |account| account.name);
+    let name = tx.account(account)?.map_or_else(|| request.name.clone(), |account| account.name.clone());
+    let inbox = tx.cursor(account)?;
     let outbox = tx.outbox(account, &request.outbox)?;
-    let outbox_last = tx.outbox_state(outbox)?.last_number;
+    let outbox_last = tx.outbox_last(outbox)?;
     tx.save_session(&row)?;
     let opened = Opened {
         name: name.clone(),

@@ -1,5 +1,7 @@
 //! Lookup, login and registration: who it is. `claim.rs` opens the session.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hobnob_protocol::{
     device_challenge,
@@ -292,7 +294,7 @@ async fn by_token(node: &Node, name: &str, token: &Bytes, device: Bytes) -> Answ
         tx.add_device(account.id, &device, now)?;
         Ok(Ok(account))
     });
-    Ok(row.await??)
+    Ok(Arc::unwrap_or_clone(row.await??))
 }
 
 pub(crate) fn usable(row: &SessionRow, now_ms: i64) -> std::result::Result<(), Reason> {

@@ -4,6 +4,8 @@
 //! also stores its effect; its outcome is kept beside it, so that a repeat gets the same answer (the idea of
 //! Kafka's idempotent producer, KIP-98).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hobnob_protocol::{
     name::Name,
@@ -78,8 +80,8 @@ pub fn submit(
     limits: &InboxLimits,
 ) -> Result<Verdict> {
     let hash = hash(op);
-    let state = tx.outbox_state(sender.outbox)?;
-    if number != state.last_number + 1 {
+    if number != tx.outbox_last(sender.outbox)? + 1 {
+        let state = tx.outbox_state(sender.outbox)?;
         return repeat(tx, &state, number, hash, op);
     }
     let verdict = judge(tx, sender.account, op, now_ms, limits)?;
@@ -132,7 +134,7 @@ fn target(op: &Op) -> Option<&str> {
     }
 }
 
-fn find(tx: &mut dyn Tx, typed: &str) -> Result<Option<Account>> {
+fn find(tx: &mut dyn Tx, typed: &str) -> Result<Option<Arc<Account>>> {
     match Name::parse(typed) {
         Ok(name) => tx.account_by_key(name.key()),
         Err(_) => Ok(None),
@@ -174,17 +176,31 @@ fn direct(
     if tx.blocks(to.id, sender)? {
         return Ok(Verdict::new(Code::Blocked, &to.name));
     }
-    let unread = tx.unread(to.id, sender)?;
-    let bytes = message.text.len() as u64;
-    let full = unread.entries >= limits.entries
-        || unread.bytes.saturating_add(bytes) > limits.bytes
-        || unread.of_sender >= limits.entries_per_sender;
-    if full {
+    if is_full(tx, to.id, sender, &message.text, limits)? {
         return Ok(Verdict::new(Code::InboxFull, &to.name));
     }
     let stream = StreamId::Inbox(to.id);
     let seq = tx.append(stream, sender, now_ms, &Bytes::copy_from_slice(message.text.as_bytes()))?;
     Ok(Verdict { effect: Effect::Stored { stream, seq }, ..Verdict::new(Code::Accepted, &to.name) })
+}
+
+/// Whether an inbox has no room for another text of this sender. As a rule the number of its unread entries alone tells
+/// that it has.
+fn is_full(
+    tx: &mut dyn Tx,
+    inbox: AccountId,
+    sender: AccountId,
+    text: &str,
+    limits: &InboxLimits,
+) -> Result<bool> {
+    let entries = tx.unread(inbox)?;
+    if limits.have_room(entries) {
+        return Ok(false);
+    }
+    let unread = tx.unread_counted(inbox, sender)?;
+    Ok(entries >= limits.entries
+        || unread.bytes.saturating_add(text.len() as u64) > limits.bytes
+        || unread.of_sender >= limits.entries_per_sender)
 }
 
 fn to_all(tx: &mut dyn Tx, sender: AccountId, text: &str, now_ms: i64) -> Result<Verdict> {

@@ -79,9 +79,23 @@ impl Folder {
     }
 
     pub(super) fn open(&self, remembered_max: usize) -> SqliteStore {
+        self.open_keeping(remembered_max, SqliteOptions::default().journal_kept)
+    }
+
+    fn open_keeping(&self, remembered_max: usize, journal_kept: u32) -> SqliteStore {
         let unknown_names_max = UNKNOWN_NAMES_MAX;
-        let options = SqliteOptions { unknown_names_max, remembered_max, ..SqliteOptions::default() };
+        let options =
+            SqliteOptions { unknown_names_max, remembered_max, journal_kept, ..SqliteOptions::default() };
         SqliteStore::open(self.path(), options).unwrap()
+    }
+
+    /// What a power cut would leave of an open store.
+    pub(super) fn torn(&self) -> Self {
+        let copy = Self::new();
+        for name in ["hobnob.db", "hobnob.db-wal"] {
+            std::fs::copy(self.path().join(name), copy.path().join(name)).unwrap();
+        }
+        copy
     }
 }
 

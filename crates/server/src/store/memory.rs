@@ -50,7 +50,8 @@ impl MemoryStore {
 /// An account and by what it is found.
 #[derive(Clone)]
 struct AccountRow {
-    account: Account,
+    account: Arc<Account>,
+    cursor: u64,
     key: String,
     skeleton: String,
     created_ms: i64,
@@ -104,11 +105,11 @@ struct Data {
 }
 
 impl Data {
-    fn account_by_key(&self, key: &str) -> Option<Account> {
+    fn account_by_key(&self, key: &str) -> Option<Arc<Account>> {
         self.keys.get(key).and_then(|id| self.account(*id))
     }
 
-    fn account(&self, id: AccountId) -> Option<Account> {
+    fn account(&self, id: AccountId) -> Option<Arc<Account>> {
         self.accounts.get(&id).map(|row| row.account.clone())
     }
 
@@ -118,7 +119,7 @@ impl Data {
             self.failures.range((key.to_owned(), Vec::new())..).take_while(|((of, _), _)| of == key);
         let blocked = classes.map(|(_, row)| row.failures.blocked_until_ms).max();
         Some(Listed {
-            account: row.account.clone(),
+            account: (*row.account).clone(),
             key: key.to_owned(),
             created_ms: row.created_ms,
             blocked_until_ms: blocked.unwrap_or(0),
@@ -130,7 +131,7 @@ impl Data {
     }
 
     fn cursor(&self, account: AccountId) -> u64 {
-        self.accounts.get(&account).map_or(0, |row| row.account.cursor)
+        self.accounts.get(&account).map_or(0, |row| row.cursor)
     }
 
     /// Entries above `after`, oldest first.
@@ -165,11 +166,11 @@ impl Store for MemoryStore {
     }
 
     fn account_by_key(&self, key: &str) -> Result<Option<Account>> {
-        Ok(self.data().account_by_key(key))
+        Ok(self.data().account_by_key(key).map(Arc::unwrap_or_clone))
     }
 
     fn account(&self, id: AccountId) -> Result<Option<Account>> {
-        Ok(self.data().account(id))
+        Ok(self.data().account(id).map(Arc::unwrap_or_clone))
     }
 
     fn skeleton_exists(&self, skeleton: &str) -> Result<bool> {

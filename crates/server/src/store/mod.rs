@@ -11,6 +11,8 @@ mod conformance;
 pub mod memory;
 pub mod sqlite;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// Row number of an account; never reused.
@@ -68,8 +70,6 @@ pub struct Account {
     pub name: String,
     /// Argon2id hash in PHC form.
     pub password: Secret,
-    /// Last inbox entry that a device of the account has noted; never goes back.
-    pub cursor: u64,
     /// When it was last online, in ms since 1970; 0: never. Meaningless while it is online.
     pub last_seen_ms: i64,
     /// Nobody may log in to it.
@@ -138,12 +138,10 @@ pub struct Entry {
     pub text: Bytes,
 }
 
-/// How much of an inbox its owner has not noted yet.
+/// What an inbox holds that its owner has not noted yet, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
-    /// Entries above the account's cursor, hidden ones included.
-    pub entries: u64,
-    /// Their texts together, in bytes.
+    /// The texts together, in bytes.
     pub bytes: u64,
     /// How many of the entries one certain sender holds.
     pub of_sender: u64,
@@ -295,10 +293,10 @@ pub trait Tx {
     // ------------------------------------------------------------ accounts
 
     /// The account with this key. On the path of every message.
-    fn account_by_key(&mut self, key: &str) -> Result<Option<Account>>;
+    fn account_by_key(&mut self, key: &str) -> Result<Option<Arc<Account>>>;
 
     /// The account with this row.
-    fn account(&mut self, id: AccountId) -> Result<Option<Account>>;
+    fn account(&mut self, id: AccountId) -> Result<Option<Arc<Account>>>;
 
     /// Makes an account; `None` if the key is taken.
     fn add_account(&mut self, new: &NewAccount) -> Result<Option<AccountId>>;
@@ -328,9 +326,16 @@ pub trait Tx {
     /// The number of the last entry of a stream; 0 for an empty one.
     fn head(&mut self, stream: StreamId) -> Result<u64>;
 
-    /// What the owner of this inbox has not noted, and how much of that is from `sender`. On the path of every
-    /// direct message: it must not count rows each time.
-    fn unread(&mut self, inbox: AccountId, sender: AccountId) -> Result<Unread>;
+    /// The last inbox entry that a device of the account has noted; never goes back. 0 if there is no such account.
+    fn cursor(&mut self, account: AccountId) -> Result<u64>;
+
+    /// How many entries the owner of this inbox has not noted, hidden ones included. On the path of every direct
+    /// message: it costs the same however many there are.
+    fn unread(&mut self, inbox: AccountId) -> Result<u64>;
+
+    /// What these entries hold, and how many of them are from `sender`. May count them all the first time, so it is
+    /// for an inbox that is filling up.
+    fn unread_counted(&mut self, inbox: AccountId, sender: AccountId) -> Result<Unread>;
 
     /// Moves an account's cursor up to `seq`, at most to the head, never back.
     fn set_cursor(&mut self, account: AccountId, seq: u64) -> Result<()>;
@@ -354,11 +359,14 @@ pub trait Tx {
     /// is another outbox.
     fn outbox(&mut self, account: AccountId, name: &[u8]) -> Result<OutboxId>;
 
-    /// What is remembered of it. On the path of every message.
+    /// The highest number of it that was judged. On the path of every message.
+    fn outbox_last(&mut self, outbox: OutboxId) -> Result<u64>;
+
+    /// All that is remembered of it.
     fn outbox_state(&mut self, outbox: OutboxId) -> Result<OutboxState>;
 
     /// Notes the outcome of number `last_number + 1`, keeping the last [`OUTCOMES_KEPT`]. On the path of every
-    /// message; written to the row once a transaction.
+    /// message.
     fn add_outcome(&mut self, outbox: OutboxId, outcome: Outcome) -> Result<()>;
 
     // ------------------------------------------------------------ blocks

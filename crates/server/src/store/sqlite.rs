@@ -6,8 +6,10 @@
 mod accounts;
 mod cache;
 mod inbox;
+mod journal;
 mod logins;
 mod open;
+mod outbox;
 mod reads;
 mod rows;
 mod schema;
@@ -31,6 +33,7 @@ use super::{
 };
 use cache::Cache;
 use reads::Readers;
+use tx::SqliteTx;
 
 /// How long a truncating checkpoint waits for readers. They are short, and so is the writer's patience.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -44,11 +47,18 @@ pub struct SqliteOptions {
     pub log_bytes_max: u64,
     /// About how many rows of each kind the writer remembers.
     pub remembered_max: usize,
+    /// Transactions after which rows of outboxes and cursors follow what the journal says.
+    pub journal_kept: u32,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { unknown_names_max: UNKNOWN_NAMES_MAX, log_bytes_max: 64 * 1024 * 1024, remembered_max: 50_000 }
+        Self {
+            unknown_names_max: UNKNOWN_NAMES_MAX,
+            log_bytes_max: 64 * 1024 * 1024,
+            remembered_max: 50_000,
+            journal_kept: 512,
+        }
     }
 }
 
@@ -105,12 +115,19 @@ impl SqliteStore {
 
 impl Writer {
     fn write(&mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let open = OpenTransaction { writer: self, done: false };
-        open.run(work)?;
+        self.transaction(|tx| {
+            tx.load_journal()?;
+            work(tx)?;
+            tx.end()
+        })?;
         self.cache.age();
         self.bound_log();
         Ok(())
+    }
+
+    fn transaction(&mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> Result<()>) -> Result<()> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        OpenTransaction { writer: self, done: false }.run(work)
     }
 
     /// Empties the log when it has grown too much: a reader can keep the usual checkpoints from finishing.
@@ -139,8 +156,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let optimized = self.conn.execute_batch("PRAGMA optimize");
-        if let Err(error) = optimized.map_err(StoreError::from).and_then(|()| self.empty_log()) {
+        let settled = self.transaction(|tx| tx.settle());
+        let optimized = self.conn.execute_batch("PRAGMA optimize").map_err(StoreError::from);
+        if let Err(error) = settled.and(optimized).and_then(|()| self.empty_log()) {
             tracing::warn!(%error, "the database was not tidied up at its end");
         }
     }
@@ -154,11 +172,9 @@ struct OpenTransaction<'a> {
 }
 
 impl OpenTransaction<'_> {
-    fn run(mut self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
+    fn run(mut self, work: impl FnOnce(&mut SqliteTx<'_>) -> Result<()>) -> Result<()> {
         let writer = &mut *self.writer;
-        let mut tx = tx::SqliteTx::new(&writer.conn, &mut writer.cache, writer.options.unknown_names_max);
-        work(&mut tx)?;
-        tx.flush()?;
+        work(&mut SqliteTx { conn: &writer.conn, cache: &mut writer.cache, options: &writer.options })?;
         writer.conn.prepare_cached("COMMIT")?.execute([])?;
         self.done = true;
         Ok(())

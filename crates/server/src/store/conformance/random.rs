@@ -43,6 +43,7 @@ enum Step {
     Commit(Vec<Op>),
     Fail(Vec<Op>),
     Reopen,
+    Crash,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -87,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => ops().prop_map(Step::Commit),
         2 => ops().prop_map(Step::Fail),
         1 => Just(Step::Reopen),
+        2 => Just(Step::Crash),
     ]
 }
 
@@ -204,12 +206,13 @@ fn inside(tx: &mut dyn Tx) -> Result<Vec<String>> {
         let id = account(n);
         seen.push(format!("{:?} {:?}", tx.account(id)?, tx.account_by_key(&format!("n{n}"))?));
         seen.push(format!("{:?} {:?}", tx.head(StreamId::Inbox(id))?, tx.sessions_of(id)?));
-        seen.push(format!("{:?}", tx.is_blocked_by_any(id)?));
+        seen.push(format!("{:?} {}", tx.is_blocked_by_any(id)?, tx.cursor(id)?));
         let devices: Result<Vec<bool>> =
             (0..=255).step_by(15).map(|key| tx.device_known(id, &[key])).collect();
         seen.push(format!("{:?}", devices?));
         for other in (0..FEW).map(account) {
-            seen.push(format!("{:?} {:?}", tx.unread(id, other)?, tx.blocks(id, other)?));
+            let (counted, blocks) = (tx.unread_counted(id, other)?, tx.blocks(id, other)?);
+            seen.push(format!("{} {counted:?} {blocks:?}", tx.unread(id)?));
         }
     }
     for id in 0..12 {
@@ -221,11 +224,11 @@ fn inside(tx: &mut dyn Tx) -> Result<Vec<String>> {
 /// Counters must be what counting gives.
 fn check_counters(store: &dyn Store) {
     for n in 0..FEW {
-        let cursor = store.account(account(n)).unwrap().map_or(0, |account| account.cursor);
+        let cursor = write(store, |tx| tx.cursor(account(n)));
         let above = store.entries(stream(n), cursor, usize::MAX, usize::MAX).unwrap();
         for sender in (0..FEW).map(account) {
-            let unread = write(store, |tx| tx.unread(account(n), sender));
-            assert_eq!(unread.entries, above.len() as u64);
+            let unread = write(store, |tx| tx.unread_counted(account(n), sender));
+            assert_eq!(write(store, |tx| tx.unread(account(n))), above.len() as u64);
             assert_eq!(unread.bytes, above.iter().map(|entry| entry.text.len() as u64).sum::<u64>());
             assert_eq!(unread.of_sender, above.iter().filter(|e| e.sender == Some(sender)).count() as u64);
         }
@@ -247,9 +250,9 @@ fn run(store: &dyn Store, ops: &[Op], token: u64, fails: bool) -> Vec<String> {
     answers
 }
 
-fn compare(steps: &[Step], remembered_max: usize) {
-    let (memory, folder) = (memory(), Folder::new());
-    let mut sqlite = folder.open(remembered_max);
+fn compare(steps: &[Step], remembered_max: usize, journal_kept: u32) {
+    let (memory, mut folder) = (memory(), Folder::new());
+    let mut sqlite = folder.open_keeping(remembered_max, journal_kept);
     for store in [&memory as &dyn Store, &sqlite] {
         write(store, |tx| tx.set_epoch(b"the same"));
     }
@@ -259,7 +262,12 @@ fn compare(steps: &[Step], remembered_max: usize) {
             Step::Fail(ops) => (ops.as_slice(), true),
             Step::Reopen => {
                 drop(sqlite);
-                sqlite = folder.open(remembered_max);
+                sqlite = folder.open_keeping(remembered_max, journal_kept);
+                (&[][..], false)
+            }
+            Step::Crash => {
+                folder = folder.torn();
+                sqlite = folder.open_keeping(remembered_max, journal_kept);
                 (&[][..], false)
             }
         };
@@ -279,8 +287,9 @@ proptest! {
     fn sqlite_does_as_memory(
         steps in proptest::collection::vec(step(), 1..30),
         remembered_max in prop_oneof![Just(0), Just(4), Just(50_000)],
+        journal_kept in prop_oneof![Just(0), Just(3), Just(512)],
     ) {
-        compare(&steps, remembered_max);
+        compare(&steps, remembered_max, journal_kept);
     }
 }
 

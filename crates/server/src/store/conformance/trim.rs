@@ -36,7 +36,7 @@ pub(super) fn noted_entries_go(store: &dyn Store) {
     });
     assert_eq!((both, numbers(store, to_bob)), (2, vec![2]));
     assert_eq!(numbers(store, StreamId::Broadcast), [1]);
-    assert_eq!(write(store, |tx| tx.unread(bob, ann)).of_sender, 1);
+    assert_eq!(write(store, |tx| tx.unread_counted(bob, ann)).of_sender, 1);
 }
 
 pub(super) fn heads_survive_trimming(store: &dyn Store) {

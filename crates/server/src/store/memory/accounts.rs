@@ -1,6 +1,7 @@
 //! What the keeper of a server does to whole accounts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::{AccountId, NewName, StreamId};
 use super::Data;
@@ -22,7 +23,7 @@ impl MemoryTx<'_> {
         }
         self.put(|data| &mut data.skeletons, (row.skeleton, account), None);
         self.put(|data| &mut data.keys, row.key, None);
-        row.account.name.clone_from(&name.name);
+        Arc::make_mut(&mut row.account).name.clone_from(&name.name);
         (row.key, row.skeleton) = (name.key.clone(), name.skeleton.clone());
         self.put(|data| &mut data.skeletons, (row.skeleton.clone(), account), Some(()));
         self.put(|data| &mut data.keys, row.key.clone(), Some(account));
@@ -33,7 +34,7 @@ impl MemoryTx<'_> {
     pub(super) fn remove_account(&mut self, account: AccountId) {
         let Some(row) = self.data.accounts.get(&account).cloned() else { return };
         self.forget_failures(&row.key);
-        self.put(|data| &mut data.former, account, Some(row.account.name));
+        self.put(|data| &mut data.former, account, Some(row.account.name.clone()));
         self.put(|data| &mut data.skeletons, (row.skeleton, account), None);
         self.put(|data| &mut data.keys, row.key, None);
         self.put(|data| &mut data.accounts, account, None);

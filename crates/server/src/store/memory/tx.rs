@@ -1,6 +1,7 @@
 //! A transaction: changes happen at once, and each leaves behind how to take it back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -47,8 +48,12 @@ impl<'a> MemoryTx<'a> {
     }
 
     fn change_account(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
+        self.change_row(id, |row| change(Arc::make_mut(&mut row.account)));
+    }
+
+    fn change_row(&mut self, id: AccountId, change: impl FnOnce(&mut AccountRow)) {
         if let Some(mut row) = self.data.accounts.get(&id).cloned() {
-            change(&mut row.account);
+            change(&mut row);
             self.put(|data| &mut data.accounts, id, Some(row));
         }
     }
@@ -99,11 +104,11 @@ impl Tx for MemoryTx<'_> {
         Ok(())
     }
 
-    fn account_by_key(&mut self, key: &str) -> Result<Option<Account>> {
+    fn account_by_key(&mut self, key: &str) -> Result<Option<Arc<Account>>> {
         Ok(self.data.account_by_key(key))
     }
 
-    fn account(&mut self, id: AccountId) -> Result<Option<Account>> {
+    fn account(&mut self, id: AccountId) -> Result<Option<Arc<Account>>> {
         Ok(self.data.account(id))
     }
 
@@ -113,9 +118,9 @@ impl Tx for MemoryTx<'_> {
         }
         let id = AccountId(self.next_id("account"));
         let (name, password) = (new.name.clone(), new.password.clone());
-        let account = Account { id, name, password, cursor: 0, last_seen_ms: 0, disabled: false };
+        let account = Arc::new(Account { id, name, password, last_seen_ms: 0, disabled: false });
         let (key, skeleton, created_ms) = (new.key.clone(), new.skeleton.clone(), new.created_ms);
-        let row = AccountRow { account, key, skeleton, created_ms };
+        let row = AccountRow { account, cursor: 0, key, skeleton, created_ms };
         self.put(|data| &mut data.skeletons, (row.skeleton.clone(), id), Some(()));
         self.put(|data| &mut data.keys, row.key.clone(), Some(id));
         self.put(|data| &mut data.accounts, id, Some(row));
@@ -166,10 +171,18 @@ impl Tx for MemoryTx<'_> {
         Ok(self.data.tally(stream).head)
     }
 
-    fn unread(&mut self, inbox: AccountId, sender: AccountId) -> Result<Unread> {
+    fn cursor(&mut self, account: AccountId) -> Result<u64> {
+        Ok(self.data.cursor(account))
+    }
+
+    fn unread(&mut self, inbox: AccountId) -> Result<u64> {
+        Ok(self.data.tally(StreamId::Inbox(inbox)).unread)
+    }
+
+    fn unread_counted(&mut self, inbox: AccountId, sender: AccountId) -> Result<Unread> {
         let tally = self.data.tally(StreamId::Inbox(inbox));
         let of_sender = self.data.unread_of.get(&(inbox, sender)).copied().unwrap_or(0);
-        Ok(Unread { entries: tally.unread, bytes: tally.bytes, of_sender })
+        Ok(Unread { bytes: tally.bytes, of_sender })
     }
 
     fn set_cursor(&mut self, account: AccountId, seq: u64) -> Result<()> {
@@ -193,7 +206,7 @@ impl Tx for MemoryTx<'_> {
             }
         }
         self.put(|data| &mut data.tallies, stream, Some(tally));
-        self.change_account(account, |row| row.cursor = to);
+        self.change_row(account, |row| row.cursor = to);
         Ok(())
     }
 
@@ -214,7 +227,7 @@ impl Tx for MemoryTx<'_> {
 
     fn trim_inboxes(&mut self, before_ms: i64, max: usize) -> Result<usize> {
         let mut left = max;
-        let cursors: Vec<_> = self.data.accounts.values().map(|r| (r.account.id, r.account.cursor)).collect();
+        let cursors: Vec<_> = self.data.accounts.values().map(|r| (r.account.id, r.cursor)).collect();
         for (id, cursor) in cursors {
             let stream = StreamId::Inbox(id);
             let old = self.data.above(stream, 0).take_while(|e| e.seq <= cursor && e.sent_ms < before_ms);
@@ -243,6 +256,10 @@ impl Tx for MemoryTx<'_> {
         self.put(|data| &mut data.outbox_names, key, Some(id));
         self.put(|data| &mut data.outboxes, id, Some(OutboxState::default()));
         Ok(id)
+    }
+
+    fn outbox_last(&mut self, outbox: OutboxId) -> Result<u64> {
+        Ok(self.outbox_state(outbox)?.last_number)
     }
 
     fn outbox_state(&mut self, outbox: OutboxId) -> Result<OutboxState> {

@@ -51,7 +51,7 @@ impl SqliteTx<'_> {
 
     /// Everything is read again from the database, after what was not written yet.
     fn forget_remembered(&mut self) -> Result<()> {
-        self.flush()?;
+        self.settle()?;
         self.cache.clear();
         Ok(())
     }

@@ -1,22 +1,29 @@
 //! What the writer remembers, so that a message costs no look-up in the database.
 //!
-//! Everything here can be read again from the database, and is thrown away when a transaction fails.
+//! Everything here can be read again from the database, and is thrown away when a transaction fails. What its row does not
+//! hold yet ([`Cache::behind`]) is not forgotten before it does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, hash_map::RandomState};
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
-use super::super::{Account, AccountId, OutboxId, OutboxState};
+use rustc_hash::FxBuildHasher;
+
+use super::super::{Account, AccountId, OutboxId};
 use super::inbox::Inbox;
+use super::journal::Behind;
+use super::outbox::Outbox;
 
-/// Rows remembered about inboxes (unread entries) for each row remembered of another kind.
+/// Rows remembered about inboxes (unread entries that were counted) for each row remembered of another kind.
 const UNREAD_FACTOR: usize = 20;
 
 /// What the writer remembers.
 pub(super) struct Cache {
-    pub(super) accounts: Recent<AccountId, Account>,
-    pub(super) keys: Recent<String, AccountId>,
+    pub(super) accounts: Recent<AccountId, Arc<Account>>,
+    /// People choose these keys, so their hashes are not to be guessed.
+    pub(super) keys: Recent<String, AccountId, RandomState>,
     pub(super) inboxes: Recent<AccountId, Inbox>,
-    pub(super) outboxes: Recent<OutboxId, OutboxState>,
+    pub(super) outboxes: Recent<OutboxId, Outbox>,
     /// Whom somebody blocks.
     pub(super) blocks: Recent<AccountId, BTreeSet<AccountId>>,
     /// Whether anyone blocks somebody.
@@ -27,10 +34,14 @@ pub(super) struct Cache {
     /// Inboxes that can have entries at or below the cursor, with the time of the first of them
     /// (`i64::MIN`: not looked at).
     pub(super) trimmable: Option<BTreeMap<AccountId, i64>>,
-    /// Accounts whose cursor is not in its row yet.
-    pub(super) dirty_cursors: BTreeSet<AccountId>,
-    /// Outboxes whose state is not in its row yet.
-    pub(super) dirty_outboxes: BTreeSet<OutboxId>,
+    /// Accounts whose cursor this transaction has moved.
+    pub(super) changed_cursors: Vec<AccountId>,
+    /// Outboxes to which this transaction has added.
+    pub(super) changed_outboxes: Vec<OutboxId>,
+    /// Rows that do not hold yet what is remembered, with the row of the journal that first said so, in its order.
+    pub(super) behind: VecDeque<(i64, Behind)>,
+    /// `behind` is known.
+    pub(super) journal_loaded: bool,
     /// About how many rows of each kind are kept.
     max: usize,
 }
@@ -41,34 +52,40 @@ impl Cache {
         Self {
             accounts: Recent::new(max, |_| 1),
             keys: Recent::new(max, |_| 1),
-            inboxes: Recent::new(max * UNREAD_FACTOR, |inbox| inbox.unread_len() + 1),
+            inboxes: Recent::new(max * UNREAD_FACTOR, Inbox::weight),
             outboxes: Recent::new(max, |_| 1),
             blocks: Recent::new(max, |blocked| blocked.len() + 1),
             blocked: Recent::new(max, |_| 1),
             broadcast_head: None,
             unknown_names: None,
             trimmable: None,
-            dirty_cursors: BTreeSet::new(),
-            dirty_outboxes: BTreeSet::new(),
+            changed_cursors: Vec::new(),
+            changed_outboxes: Vec::new(),
+            behind: VecDeque::new(),
+            journal_loaded: false,
             max,
         }
     }
 
-    /// Forgets everything. Nothing may be dirty.
+    /// Forgets everything. Nothing may be behind or changed.
     pub(super) fn clear(&mut self) {
-        debug_assert!(
-            self.dirty_cursors.is_empty() && self.dirty_outboxes.is_empty(),
-            "forgets unwritten rows"
-        );
-        *self = Self::new(self.max);
+        debug_assert!(self.is_settled(), "forgets unwritten rows");
+        *self = Self { journal_loaded: true, ..Self::new(self.max) };
     }
 
-    /// Forgets what was not used lately, where there is too much. Only between transactions.
+    /// Whether what can be behind its row is so much that some of it has to be forgotten.
+    pub(super) fn must_settle(&self) -> bool {
+        self.inboxes.is_heavy() || self.outboxes.is_heavy()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.changed_cursors.is_empty() && self.changed_outboxes.is_empty() && self.behind.is_empty()
+    }
+
+    /// Forgets what was not used lately, where there is too much. Only at the end of a transaction; if
+    /// [`Cache::must_settle`], after that was done.
     pub(super) fn age(&mut self) {
-        debug_assert!(
-            self.dirty_cursors.is_empty() && self.dirty_outboxes.is_empty(),
-            "forgets unwritten rows"
-        );
+        debug_assert!(self.is_settled() || !self.must_settle(), "forgets unwritten rows");
         self.accounts.age();
         self.keys.age();
         self.inboxes.age();
@@ -80,17 +97,17 @@ impl Cache {
 
 /// A map that forgets what was not used lately: what is used moves to the young half; when that is full, the
 /// old half is dropped and the halves change places.
-pub(super) struct Recent<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+pub(super) struct Recent<K, V, S = FxBuildHasher> {
+    young: HashMap<K, V, S>,
+    old: HashMap<K, V, S>,
     weigh: fn(&V) -> usize,
     young_weight: usize,
     young_weight_max: usize,
 }
 
-impl<K: Eq + Hash + Clone, V> Recent<K, V> {
+impl<K: Eq + Hash + Clone, V, S: BuildHasher + Default> Recent<K, V, S> {
     fn new(weight_max: usize, weigh: fn(&V) -> usize) -> Self {
-        let (young, old) = (HashMap::new(), HashMap::new());
+        let (young, old) = (HashMap::default(), HashMap::default());
         Self { young, old, weigh, young_weight: 0, young_weight_max: weight_max / 2 }
     }
 
@@ -123,8 +140,12 @@ impl<K: Eq + Hash + Clone, V> Recent<K, V> {
         self.young_weight += by;
     }
 
+    fn is_heavy(&self) -> bool {
+        self.young_weight > self.young_weight_max
+    }
+
     fn age(&mut self) {
-        if self.young_weight > self.young_weight_max {
+        if self.is_heavy() {
             self.old = std::mem::take(&mut self.young);
             self.young_weight = 0;
         }
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays() {
-        let mut recent = Recent::new(4, |_: &u32| 1);
+        let mut recent: Recent<u32, u32> = Recent::new(4, |_| 1);
         for n in 0..100_u32 {
             recent.insert(n, n);
             assert_eq!(recent.get_mut(&0), Some(&mut 0));
@@ -150,7 +171,7 @@ mod tests {
 
     #[test]
     fn heavy_values_age_sooner() {
-        let mut recent = Recent::new(4, |_: &u32| 1);
+        let mut recent: Recent<u32, u32> = Recent::new(4, |_| 1);
         recent.insert(1, 1);
         recent.age();
         recent.grew(5);

@@ -1,17 +1,31 @@
-//! How much of an inbox is unread, kept up to date instead of counted.
+//! An inbox as the writer remembers it: its numbers, and where that was asked for, what is unread, kept up to date
+//! instead of counted again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 use super::super::{AccountId, Unread};
 
-/// One inbox: its head and what is above its owner's cursor.
+/// One inbox: its head and its owner's cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Inbox {
-    head: u64,
+    pub(super) head: u64,
+    pub(super) cursor: u64,
+    /// The cursor was changed in this transaction.
+    pub(super) changed: bool,
+    /// The row of the account has an earlier cursor.
+    pub(super) behind: bool,
+    counted: Option<Box<Counted>>,
+}
+
+/// What is above the cursor.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
     unread: VecDeque<Item>,
     bytes: u64,
     /// No zeros.
-    by_sender: HashMap<AccountId, u64>,
+    by_sender: FxHashMap<AccountId, u64>,
 }
 
 /// An unread entry.
@@ -23,27 +37,61 @@ struct Item {
 }
 
 impl Inbox {
-    /// An inbox nothing of which is unread.
-    pub(super) fn new(head: u64) -> Self {
-        Self { head, ..Self::default() }
+    pub(super) fn new(head: u64, cursor: u64) -> Self {
+        Self { head: head.max(cursor), cursor, ..Self::default() }
     }
 
-    pub(super) fn head(&self) -> u64 {
-        self.head
+    /// How much is remembered of it, in rows.
+    pub(super) fn weight(&self) -> usize {
+        1 + self.counted.as_ref().map_or(0, |counted| counted.unread.len())
     }
 
-    pub(super) fn unread_len(&self) -> usize {
-        self.unread.len()
+    /// Entries above the cursor; there are no holes.
+    pub(super) fn unread(&self) -> u64 {
+        self.head - self.cursor
     }
 
-    pub(super) fn unread(&self, sender: AccountId) -> Unread {
-        let of_sender = self.by_sender.get(&sender).copied().unwrap_or(0);
-        Unread { entries: self.unread.len() as u64, bytes: self.bytes, of_sender }
+    pub(super) fn counted(&self) -> Option<&Counted> {
+        self.counted.as_deref()
+    }
+
+    /// Remembers what was counted.
+    pub(super) fn count(&mut self, counted: Counted) {
+        self.counted = Some(Box::new(counted));
+    }
+
+    /// Forgets what was counted.
+    pub(super) fn uncount(&mut self) {
+        self.counted = None;
+    }
+
+    /// Adds an entry above all others.
+    pub(super) fn push(&mut self, sender: AccountId, bytes: u64) {
+        self.head += 1;
+        if let Some(counted) = &mut self.counted {
+            counted.push(self.head, Some(sender), bytes);
+        }
+    }
+
+    /// Moves the cursor up to `seq`, which is at most the head.
+    pub(super) fn pass(&mut self, seq: u64) {
+        self.cursor = seq;
+        if let Some(counted) = &mut self.counted {
+            counted.pass(seq);
+            if counted.unread.is_empty() {
+                self.counted = None;
+            }
+        }
+    }
+}
+
+impl Counted {
+    pub(super) fn of_sender(&self, sender: AccountId) -> Unread {
+        Unread { bytes: self.bytes, of_sender: self.by_sender.get(&sender).copied().unwrap_or(0) }
     }
 
     /// Adds an entry above all others.
     pub(super) fn push(&mut self, seq: u64, sender: Option<AccountId>, bytes: u64) {
-        self.head = self.head.max(seq);
         self.bytes += bytes;
         if let Some(sender) = sender {
             *self.by_sender.entry(sender).or_default() += 1;
@@ -52,25 +100,13 @@ impl Inbox {
     }
 
     /// Takes out what is at or below `cursor`.
-    pub(super) fn pass(&mut self, cursor: u64) {
+    fn pass(&mut self, cursor: u64) {
         while let Some(item) = self.unread.pop_front_if(|item| item.seq <= cursor) {
             self.bytes -= item.bytes;
             if let Some(sender) = item.sender {
                 self.forget_one_of(sender);
             }
         }
-    }
-
-    /// Makes the unread entries of `sender` nobody's and empty; `false` if there are none.
-    pub(super) fn hide(&mut self, sender: AccountId) -> bool {
-        if self.by_sender.remove(&sender).is_none() {
-            return false;
-        }
-        for item in self.unread.iter_mut().filter(|item| item.sender == Some(sender)) {
-            self.bytes -= item.bytes;
-            (item.sender, item.bytes) = (None, 0);
-        }
-        true
     }
 
     fn forget_one_of(&mut self, sender: AccountId) {

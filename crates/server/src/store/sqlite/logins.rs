@@ -60,7 +60,7 @@ impl SqliteTx<'_> {
         unknown -= usize::from(was_known == Some(false));
         if failures != Failures::default() {
             let known = self.conn.prepare_cached("SELECT 1 FROM account WHERE key = ?1")?.exists([name])?;
-            if !known && unknown >= self.unknown_names_max {
+            if !known && unknown >= self.options.unknown_names_max {
                 unknown -= self.forget_oldest_unknown()?;
             }
             self.run(

@@ -111,12 +111,12 @@ pub(super) fn names(conn: &Connection, accounts: &[AccountId]) -> Result<Vec<Str
 
 pub(super) fn accounts(conn: &Connection, after: &str, max: usize) -> Result<Vec<Listed>> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, name, password, cursor, last_seen_ms, disabled, key, created_ms,
+        "SELECT id, name, password, last_seen_ms, disabled, key, created_ms,
              coalesce((SELECT max(blocked_until_ms) FROM failure WHERE failure.name = key), 0)
          FROM account WHERE key > ?1 ORDER BY key LIMIT ?2",
     )?;
     let listed = |row: &Row<'_>| {
-        let (key, created_ms, blocked_until_ms) = (row.get(6)?, row.get(7)?, row.get(8)?);
+        let (key, created_ms, blocked_until_ms) = (row.get(5)?, row.get(6)?, row.get(7)?);
         Ok(Listed { account: account_row(row)?, key, created_ms, blocked_until_ms })
     };
     let found = statement.query_map((after, limit(max)), listed)?;

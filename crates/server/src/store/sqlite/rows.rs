@@ -2,10 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
-use super::super::{Account, AccountId, OUTCOMES_KEPT, Outcome, Result, Secret, StoreError, StreamId};
-
-/// Bytes of an outcome in its blob.
-const OUTCOME_BYTES: usize = 5;
+use super::super::{Account, AccountId, Result, Secret, StreamId};
 
 /// A number as SQLite has it. Numbers of entries never come near the end; what a client claims can.
 pub(super) fn int(number: u64) -> i64 {
@@ -31,12 +28,12 @@ pub(super) fn stream_row(stream: StreamId) -> i64 {
 }
 
 pub(super) fn account_by_key(conn: &Connection, key: &str) -> Result<Option<Account>> {
-    let sql = "SELECT id, name, password, cursor, last_seen_ms, disabled FROM account WHERE key = ?1";
+    let sql = "SELECT id, name, password, last_seen_ms, disabled FROM account WHERE key = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([key], account_row).optional()?)
 }
 
 pub(super) fn account(conn: &Connection, id: AccountId) -> Result<Option<Account>> {
-    let sql = "SELECT id, name, password, cursor, last_seen_ms, disabled FROM account WHERE id = ?1";
+    let sql = "SELECT id, name, password, last_seen_ms, disabled FROM account WHERE id = ?1";
     Ok(conn.prepare_cached(sql)?.query_row([id.0], account_row).optional()?)
 }
 
@@ -45,13 +42,12 @@ pub(super) fn account_row(row: &Row<'_>) -> rusqlite::Result<Account> {
         id: AccountId(row.get(0)?),
         name: row.get(1)?,
         password: Secret(row.get(2)?),
-        cursor: uint(row.get(3)?),
-        last_seen_ms: row.get(4)?,
-        disabled: row.get(5)?,
+        last_seen_ms: row.get(3)?,
+        disabled: row.get(4)?,
     })
 }
 
-/// The head of a stream as its rows tell it.
+/// The head of a stream as its rows tell it. A cursor may be behind in its row, but then the last entry is still there.
 pub(super) fn head(conn: &Connection, stream: StreamId) -> Result<u64> {
     let mut statement = match stream {
         StreamId::Broadcast => conn.prepare_cached(
@@ -73,21 +69,4 @@ pub(super) fn account_ids(
 ) -> Result<Vec<AccountId>> {
     let found = statement.query_map(params, |row| row.get(0).map(AccountId))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
-}
-
-pub(super) fn encode_outcomes(outcomes: &[Outcome]) -> Vec<u8> {
-    let mut blob = Vec::with_capacity(outcomes.len() * OUTCOME_BYTES);
-    for outcome in outcomes {
-        blob.push(outcome.code);
-        blob.extend_from_slice(&outcome.hash);
-    }
-    blob
-}
-
-pub(super) fn decode_outcomes(blob: &[u8]) -> Result<Vec<Outcome>> {
-    let (outcomes, rest) = blob.as_chunks::<OUTCOME_BYTES>();
-    if !rest.is_empty() || outcomes.len() > OUTCOMES_KEPT {
-        return Err(StoreError::Unusable("an outbox is damaged".to_owned()));
-    }
-    Ok(outcomes.iter().map(|&[code, a, b, c, d]| Outcome { code, hash: [a, b, c, d] }).collect())
 }

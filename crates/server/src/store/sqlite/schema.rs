@@ -5,8 +5,11 @@ use rusqlite::Connection;
 use super::super::{Result, StoreError};
 
 /// The steps from nothing to the schema this version knows; `user_version` counts those that were taken.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_admin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_admin.sql"),
+    include_str!("migrations/0003_journal.sql"),
+];
 
 /// Says whose file it is: "hobn".
 const APPLICATION_ID: i64 = 0x686f_626e;

@@ -23,7 +23,11 @@ impl SqliteTx<'_> {
             if left == 0 {
                 break;
             }
-            let cursor = self.cursor(inbox)?;
+            let cursor = self.inbox_cached(inbox)?.cursor;
+            if self.inbox_cached(inbox)?.behind {
+                // Without the entries the row has to tell the head.
+                self.write_cursor(inbox)?;
+            }
             let old = self.old(StreamId::Inbox(inbox), (1, cursor), before_ms, left)?;
             self.remove(&old.rows)?;
             left -= old.rows.len();
@@ -57,7 +61,7 @@ impl SqliteTx<'_> {
         if self.cache.trimmable.is_some() {
             return Ok(());
         }
-        self.flush()?;
+        self.settle()?;
         let statement = self.conn.prepare_cached(
             "SELECT id FROM account WHERE cursor > 0
                  AND EXISTS (SELECT 1 FROM entry WHERE stream = account.id AND seq <= account.cursor)",

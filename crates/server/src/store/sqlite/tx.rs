@@ -1,19 +1,22 @@
 //! A transaction on the writer's connection.
 //!
-//! Entries are inserted at once; cursors and the states of outboxes change in the cache only and are written
-//! by [`SqliteTx::flush`], so that statements over `account.cursor` come after one.
+//! Entries are inserted at once; cursors and the states of outboxes change in the cache only and are noted by
+//! [`SqliteTx::flush`], so that statements over `account.cursor` come after [`SqliteTx::settle`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::super::{
-    Account, AccountId, Failures, NewAccount, NewName, NewSession, OUTCOMES_KEPT, OutboxId, OutboxState,
-    Outcome, Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
+    Account, AccountId, Failures, NewAccount, NewName, NewSession, OutboxId, OutboxState, Outcome, Result,
+    Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
 };
+use super::SqliteOptions;
 use super::cache::Cache;
-use super::inbox::Inbox;
+use super::inbox::{Counted, Inbox};
+use super::outbox::Outbox;
 use super::rows::{self, account_ids, int, stream_row, uint};
 use super::sessions;
 
@@ -21,38 +24,21 @@ use super::sessions;
 pub(super) struct SqliteTx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) cache: &'a mut Cache,
-    pub(super) unknown_names_max: usize,
+    pub(super) options: &'a SqliteOptions,
 }
 
-impl<'a> SqliteTx<'a> {
-    pub(super) fn new(conn: &'a Connection, cache: &'a mut Cache, unknown_names_max: usize) -> Self {
-        Self { conn, cache, unknown_names_max }
-    }
-
-    /// Writes what so far is changed in the cache only.
-    pub(super) fn flush(&mut self) -> Result<()> {
-        for id in std::mem::take(&mut self.cache.dirty_outboxes) {
-            let state = self.outbox_cached(id)?;
-            let (last_number, outcomes) = (int(state.last_number), rows::encode_outcomes(&state.outcomes));
-            self.run(
-                "UPDATE outbox SET last_number = ?2, outcomes = ?3 WHERE id = ?1",
-                (id.0, last_number, outcomes),
-            )?;
+impl SqliteTx<'_> {
+    /// Puts what the transaction keeps in the cache only where it survives, and forgets what is too much.
+    pub(super) fn end(&mut self) -> Result<()> {
+        if self.cache.must_settle() {
+            return self.settle();
         }
-        for id in std::mem::take(&mut self.cache.dirty_cursors) {
-            let cursor = int(self.cursor(id)?);
-            self.run("UPDATE account SET cursor = ?2 WHERE id = ?1", (id.0, cursor))?;
-        }
-        Ok(())
+        self.flush()
     }
 
     /// Runs a statement and returns how many rows it changed.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
         Ok(self.conn.prepare_cached(sql)?.execute(params)?)
-    }
-
-    pub(super) fn cursor(&mut self, account: AccountId) -> Result<u64> {
-        Ok(self.account_cached(account)?.map_or(0, |account| account.cursor))
     }
 
     pub(super) fn broadcast_head(&mut self) -> Result<u64> {
@@ -62,33 +48,45 @@ impl<'a> SqliteTx<'a> {
         Ok(self.cache.broadcast_head.unwrap_or_default())
     }
 
-    fn account_cached(&mut self, id: AccountId) -> Result<Option<&mut Account>> {
+    fn account_cached(&mut self, id: AccountId) -> Result<Option<&mut Arc<Account>>> {
         if self.cache.accounts.get_mut(&id).is_none() {
             let Some(account) = rows::account(self.conn, id)? else { return Ok(None) };
-            self.cache.accounts.insert(id, account);
+            self.cache.accounts.insert(id, Arc::new(account));
         }
         Ok(self.cache.accounts.get_mut(&id))
     }
 
-    fn outbox_cached(&mut self, id: OutboxId) -> Result<&mut OutboxState> {
-        if self.cache.outboxes.get_mut(&id).is_none() {
-            let state = self.load_outbox(id)?;
-            self.cache.outboxes.insert(id, state);
-        }
-        Ok(self.cache.outboxes.get_mut(&id).expect("just put there"))
+    /// Changes what is remembered of an account; `false` if there is none.
+    fn change_account(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) -> Result<bool> {
+        let Some(account) = self.account_cached(id)? else { return Ok(false) };
+        change(Arc::make_mut(account));
+        Ok(true)
     }
 
-    fn load_outbox(&self, id: OutboxId) -> Result<OutboxState> {
+    pub(super) fn outbox_cached(&mut self, id: OutboxId) -> Result<&mut Outbox> {
+        let missing = || StoreError::Database(format!("there is no outbox {}", id.0));
+        self.outbox_if_there(id)?.ok_or_else(missing)
+    }
+
+    pub(super) fn outbox_if_there(&mut self, id: OutboxId) -> Result<Option<&mut Outbox>> {
+        if self.cache.outboxes.get_mut(&id).is_none() {
+            let Some(outbox) = self.load_outbox(id)? else { return Ok(None) };
+            self.cache.outboxes.insert(id, outbox);
+        }
+        Ok(self.cache.outboxes.get_mut(&id))
+    }
+
+    fn load_outbox(&self, id: OutboxId) -> Result<Option<Outbox>> {
         let mut statement =
             self.conn.prepare_cached("SELECT last_number, outcomes FROM outbox WHERE id = ?1")?;
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
-        let found = statement.query_row([id.0], row).optional()?;
-        let (last_number, outcomes) =
-            found.ok_or_else(|| StoreError::Database(format!("there is no outbox {}", id.0)))?;
-        Ok(OutboxState { last_number: uint(last_number), outcomes: rows::decode_outcomes(&outcomes)? })
+        let Some((last_number, outcomes)) = statement.query_row([id.0], row).optional()? else {
+            return Ok(None);
+        };
+        Outbox::from_row(uint(last_number), &outcomes).map(Some)
     }
 
-    fn inbox_cached(&mut self, id: AccountId) -> Result<&mut Inbox> {
+    pub(super) fn inbox_cached(&mut self, id: AccountId) -> Result<&mut Inbox> {
         if self.cache.inboxes.get_mut(&id).is_none() {
             let inbox = self.load_inbox(id)?;
             self.cache.inboxes.insert(id, inbox);
@@ -96,17 +94,30 @@ impl<'a> SqliteTx<'a> {
         Ok(self.cache.inboxes.get_mut(&id).expect("just put there"))
     }
 
-    fn load_inbox(&mut self, id: AccountId) -> Result<Inbox> {
-        let cursor = self.cursor(id)?;
-        let mut inbox = Inbox::new(cursor);
+    fn load_inbox(&self, id: AccountId) -> Result<Inbox> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT coalesce((SELECT max(seq) FROM entry WHERE stream = ?1), 0),
+                    coalesce((SELECT cursor FROM account WHERE id = ?1), 0)",
+        )?;
+        Ok(statement.query_row([id.0], |row| Ok(Inbox::new(uint(row.get(0)?), uint(row.get(1)?))))?)
+    }
+
+    fn count_inbox(&mut self, id: AccountId) -> Result<()> {
+        let cursor = self.inbox_cached(id)?.cursor;
         let sql = "SELECT seq, sender, length(text) FROM entry WHERE stream = ?1 AND seq > ?2 ORDER BY seq";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut found = statement.query((id.0, int(cursor)))?;
+        let mut counted = Counted::default();
         while let Some(row) = found.next()? {
             let sender = row.get::<_, Option<i64>>(1)?.map(AccountId);
-            inbox.push(uint(row.get(0)?), sender, uint(row.get(2)?));
+            counted.push(uint(row.get(0)?), sender, uint(row.get(2)?));
         }
-        Ok(inbox)
+        let inbox = self.inbox_cached(id)?;
+        let before = inbox.weight();
+        inbox.count(counted);
+        let more = inbox.weight() - before;
+        self.cache.inboxes.grew(more);
+        Ok(())
     }
 
     fn blocks_cached(&mut self, blocker: AccountId) -> Result<&mut BTreeSet<AccountId>> {
@@ -125,7 +136,7 @@ impl Tx for SqliteTx<'_> {
         Ok(())
     }
 
-    fn account_by_key(&mut self, key: &str) -> Result<Option<Account>> {
+    fn account_by_key(&mut self, key: &str) -> Result<Option<Arc<Account>>> {
         if let Some(id) = self.cache.keys.get_mut(key) {
             let id = *id;
             return self.account(id);
@@ -135,8 +146,8 @@ impl Tx for SqliteTx<'_> {
         self.account(found.id)
     }
 
-    fn account(&mut self, id: AccountId) -> Result<Option<Account>> {
-        Ok(self.account_cached(id)?.cloned())
+    fn account(&mut self, id: AccountId) -> Result<Option<Arc<Account>>> {
+        Ok(self.account_cached(id)?.map(|account| account.clone()))
     }
 
     fn add_account(&mut self, new: &NewAccount) -> Result<Option<AccountId>> {
@@ -153,26 +164,22 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn set_password(&mut self, account: AccountId, password: &Secret) -> Result<()> {
-        if let Some(cached) = self.account_cached(account)? {
-            cached.password = password.clone();
-        }
+        self.change_account(account, |cached| cached.password = password.clone())?;
         self.run("UPDATE account SET password = ?2 WHERE id = ?1", (account.0, &password.0))?;
         Ok(())
     }
 
     fn set_last_seen(&mut self, account: AccountId, ms: i64) -> Result<()> {
-        let Some(cached) = self.account_cached(account)? else { return Ok(()) };
-        if ms > cached.last_seen_ms {
-            cached.last_seen_ms = ms;
+        let before = self.account_cached(account)?.map(|cached| cached.last_seen_ms);
+        if before.is_some_and(|before| before < ms) {
+            self.change_account(account, |cached| cached.last_seen_ms = ms)?;
             self.run("UPDATE account SET last_seen_ms = ?2 WHERE id = ?1", (account.0, ms))?;
         }
         Ok(())
     }
 
     fn set_disabled(&mut self, account: AccountId, disabled: bool) -> Result<()> {
-        if let Some(cached) = self.account_cached(account)? {
-            cached.disabled = disabled;
-        }
+        self.change_account(account, |cached| cached.disabled = disabled)?;
         self.run("UPDATE account SET disabled = ?2 WHERE id = ?1", (account.0, disabled))?;
         Ok(())
     }
@@ -194,8 +201,10 @@ impl Tx for SqliteTx<'_> {
         match stream {
             StreamId::Broadcast => self.cache.broadcast_head = Some(seq),
             StreamId::Inbox(inbox) => {
-                self.inbox_cached(inbox)?.push(seq, Some(sender), text.len() as u64);
-                self.cache.inboxes.grew(1);
+                let inbox = self.inbox_cached(inbox)?;
+                inbox.push(sender, text.len() as u64);
+                let counted = usize::from(inbox.counted().is_some());
+                self.cache.inboxes.grew(counted);
             }
         }
         Ok(seq)
@@ -204,23 +213,36 @@ impl Tx for SqliteTx<'_> {
     fn head(&mut self, stream: StreamId) -> Result<u64> {
         match stream {
             StreamId::Broadcast => self.broadcast_head(),
-            StreamId::Inbox(inbox) => Ok(self.inbox_cached(inbox)?.head()),
+            StreamId::Inbox(inbox) => Ok(self.inbox_cached(inbox)?.head),
         }
     }
 
-    fn unread(&mut self, inbox: AccountId, sender: AccountId) -> Result<Unread> {
-        Ok(self.inbox_cached(inbox)?.unread(sender))
+    fn cursor(&mut self, account: AccountId) -> Result<u64> {
+        Ok(self.inbox_cached(account)?.cursor)
+    }
+
+    fn unread(&mut self, inbox: AccountId) -> Result<u64> {
+        Ok(self.inbox_cached(inbox)?.unread())
+    }
+
+    fn unread_counted(&mut self, inbox: AccountId, sender: AccountId) -> Result<Unread> {
+        if self.inbox_cached(inbox)?.counted().is_none() {
+            self.count_inbox(inbox)?;
+        }
+        let counted = self.inbox_cached(inbox)?.counted();
+        Ok(counted.map(|counted| counted.of_sender(sender)).unwrap_or_default())
     }
 
     fn set_cursor(&mut self, account: AccountId, seq: u64) -> Result<()> {
-        let seq = seq.min(self.inbox_cached(account)?.head());
-        let Some(cached) = self.account_cached(account)? else { return Ok(()) };
-        if seq <= cached.cursor {
+        let inbox = self.inbox_cached(account)?;
+        let seq = seq.min(inbox.head);
+        if seq <= inbox.cursor {
             return Ok(());
         }
-        cached.cursor = seq;
-        self.inbox_cached(account)?.pass(seq);
-        self.cache.dirty_cursors.insert(account);
+        inbox.pass(seq);
+        if !std::mem::replace(&mut inbox.changed, true) {
+            self.cache.changed_cursors.push(account);
+        }
         if let Some(trimmable) = &mut self.cache.trimmable {
             trimmable.entry(account).or_insert(i64::MIN);
         }
@@ -228,10 +250,9 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn hide(&mut self, inbox: AccountId, sender: AccountId) -> Result<()> {
-        if !self.inbox_cached(inbox)?.hide(sender) {
-            return Ok(());
-        }
-        let cursor = self.cursor(inbox)?;
+        let remembered = self.inbox_cached(inbox)?;
+        remembered.uncount();
+        let cursor = remembered.cursor;
         self.run(
             "UPDATE entry SET sender = NULL, text = x'' WHERE stream = ?1 AND seq > ?2 AND sender = ?3",
             (inbox.0, int(cursor), sender.0),
@@ -258,18 +279,18 @@ impl Tx for SqliteTx<'_> {
         Ok(OutboxId(self.conn.last_insert_rowid()))
     }
 
+    fn outbox_last(&mut self, outbox: OutboxId) -> Result<u64> {
+        Ok(self.outbox_cached(outbox)?.last_number)
+    }
+
     fn outbox_state(&mut self, outbox: OutboxId) -> Result<OutboxState> {
-        Ok(self.outbox_cached(outbox)?.clone())
+        Ok(self.outbox_cached(outbox)?.state())
     }
 
     fn add_outcome(&mut self, outbox: OutboxId, outcome: Outcome) -> Result<()> {
-        let state = self.outbox_cached(outbox)?;
-        state.last_number += 1;
-        if state.outcomes.len() >= OUTCOMES_KEPT {
-            state.outcomes.remove(0);
+        if self.outbox_cached(outbox)?.add(outcome) {
+            self.cache.changed_outboxes.push(outbox);
         }
-        state.outcomes.push(outcome);
-        self.cache.dirty_outboxes.insert(outbox);
         Ok(())
     }
 
