@@ -1,13 +1,16 @@
-//! Argon2id in a bounded pool: as many at a time as there are cores, so that a storm of logins leaves room for
-//! messages.
+//! Argon2id on threads of its own: as many as there are cores, and with a lower priority than all others, so that a storm
+//! of logins takes what messages leave.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     node::{Boxed, Passwords, RealWorld, random},
@@ -67,9 +70,17 @@ fn output(argon2: &Argon2<'_>, password: &str, salt: &[u8]) -> Option<Output> {
     Output::new(out).ok()
 }
 
-/// The pool.
+/// Niceness of the threads: beside busy ones they get about a tenth of a core.
+const NICENESS: i32 = 10;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The pool. Dropping it waits for what it is at.
 pub struct Argon2Pool {
     turns: Arc<Semaphore>,
+    /// Not longer than there are turns. `None`: the threads are to end.
+    queue: Option<mpsc::Sender<Work>>,
+    threads: Vec<JoinHandle<()>>,
     /// A hash of no account, so that an unknown name takes as long as a known one.
     decoy: Secret,
 }
@@ -78,17 +89,60 @@ impl Argon2Pool {
     /// A pool for this machine.
     #[must_use]
     pub fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { turns: Arc::new(Semaphore::new(cores)), decoy: hash("") }
+        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (queue, waiting) = mpsc::channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let threads = (0..cores).map(|_| {
+            let waiting = waiting.clone();
+            let thread = thread::Builder::new().name("password".to_owned());
+            thread.spawn(move || work_off(&waiting)).expect("a thread can be started")
+        });
+        Self {
+            turns: Arc::new(Semaphore::new(cores)),
+            queue: Some(queue),
+            threads: threads.collect(),
+            decoy: hash(""),
+        }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let turn = self.turns.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(move || {
+            // Whoever asked may be gone; the turn lasts as long as the work.
+            let _ = reply.send(work());
+            drop(turn);
         });
-        task.await.expect("hashing does not panic")
+        self.queue
+            .as_ref()
+            .and_then(|queue| queue.send(work).ok())
+            .expect("the threads last as long as the pool");
+        answer.await.expect("hashing does not panic")
+    }
+}
+
+fn work_off(waiting: &Mutex<mpsc::Receiver<Work>>) {
+    // On Linux this is the priority of the calling thread alone. Without it everything works, but not as smoothly.
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::warn!(%error, "passwords are hashed at full priority");
+    }
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match next {
+            Ok(work) => work(),
+            Err(mpsc::RecvError) => return,
+        }
+    }
+}
+
+impl Drop for Argon2Pool {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that hashed passwords panicked");
+            }
+        }
     }
 }
 
@@ -122,5 +176,23 @@ mod tests {
         assert!(pool.verify("geheim \"#\\ 密".to_owned(), Some(stored.clone())).await);
         assert!(!pool.verify("geheim".to_owned(), Some(stored)).await);
         assert!(!pool.verify(String::new(), None).await, "the decoy's password opens nothing");
+    }
+
+    #[tokio::test]
+    async fn who_asks_and_goes_leaves_its_turn_to_others() {
+        let pool = Argon2Pool::new();
+        for _ in 0..3 * pool.threads.len() {
+            let mut asked = pool.hash("a".to_owned());
+            assert!(futures_util::poll!(&mut asked).is_pending());
+        }
+        assert!(pool.hash("b".to_owned()).await.0.starts_with("$argon2id$"));
+    }
+
+    #[tokio::test]
+    async fn others_come_first() {
+        let pool = Argon2Pool::new();
+        let of_pool = pool.run(|| rustix::process::getpriority_process(None)).await;
+        assert_eq!(of_pool.unwrap(), NICENESS);
+        assert!(rustix::process::getpriority_process(None).unwrap() < NICENESS);
     }
 }

@@ -1,7 +1,7 @@
 //! Removing entries that nobody needs any more.
 
 use super::super::{AccountId, Result, StreamId};
-use super::rows::{account_ids, int, limit, stream_row};
+use super::rows::{account_ids, int, limit, stream_row, uint};
 use super::sessions::{self, Floor};
 use super::tx::SqliteTx;
 
@@ -28,11 +28,17 @@ impl SqliteTx<'_> {
                 // Without the entries the row has to tell the head.
                 self.write_cursor(inbox)?;
             }
-            let old = self.old(StreamId::Inbox(inbox), (1, cursor), before_ms, left)?;
-            self.remove(&old.rows)?;
-            left -= old.rows.len();
+            let (removed, next_ms) = match before_ms {
+                i64::MAX => self.remove_of_any_age(inbox, cursor, left)?,
+                _ => {
+                    let old = self.old(StreamId::Inbox(inbox), (1, cursor), before_ms, left)?;
+                    self.remove(&old.rows)?;
+                    (old.rows.len(), old.next_ms)
+                }
+            };
+            left -= removed;
             let trimmable = self.cache.trimmable.get_or_insert_default();
-            match old.next_ms {
+            match next_ms {
                 Some(next_ms) => trimmable.insert(inbox, next_ms),
                 None => trimmable.remove(&inbox),
             };
@@ -69,6 +75,19 @@ impl SqliteTx<'_> {
         let noted = account_ids(statement, [])?;
         self.cache.trimmable = Some(noted.into_iter().map(|id| (id, i64::MIN)).collect());
         Ok(())
+    }
+
+    /// Removes up to `max` entries at or below the cursor without looking at them; with `Some`, there are more.
+    fn remove_of_any_age(&self, inbox: AccountId, cursor: u64, max: usize) -> Result<(usize, Option<i64>)> {
+        let mut statement = self.conn.prepare_cached("SELECT min(seq) FROM entry WHERE stream = ?1")?;
+        let first = statement.query_row([inbox.0], |row| row.get::<_, Option<i64>>(0))?.map_or(0, uint);
+        // Numbers have no holes.
+        let last = cursor.min(first.saturating_add(max as u64).saturating_sub(1));
+        let removed = self.run(
+            "DELETE FROM entry WHERE stream = ?1 AND seq BETWEEN ?2 AND ?3",
+            (inbox.0, int(first), int(last)),
+        )?;
+        Ok((removed, (last < cursor).then_some(i64::MIN)))
     }
 
     /// Looks from the first entry of a range of numbers up to one that was accepted at `before_ms` or later.
