@@ -87,14 +87,14 @@ pub(crate) async fn open(
     let mut probed = false;
     loop {
         let (request, may_replace) = (request.clone(), gone.clone());
-        let (most, token_hash) = (node.policy.sessions_per_user as usize, sha256(&token));
+        let (most, token_hash) = (node.policy.get().sessions_per_user as usize, sha256(&token));
         let claimed = node.writer.run(move |tx| claim(tx, &request, token_hash, most, &may_replace)).await?;
         match claimed {
             Claim::Opened(mut logged_in) => {
                 if logged_in.opened.token.is_empty() {
                     logged_in.opened.token = Bytes::copy_from_slice(&token);
                 }
-                logged_in.opened.welcome.clone_from(&node.policy.welcome);
+                logged_in.opened.welcome.clone_from(&node.policy.get().welcome);
                 return Ok(complete(node, *logged_in).await?);
             }
             Claim::Refused(reason) => return Err(reason.into()),
@@ -298,20 +298,19 @@ fn start(
 /// Takes up a session whose connection is gone, or is taken for gone by its client.
 pub(crate) async fn resume(node: &Node, greeted: &Greeted, resume: Resume) -> Answered<LoggedIn> {
     let device = resume.device.clone().unwrap_or_default();
-    check_device(node, greeted, &resume.name, &device)?;
+    check_device(greeted, &resume.name, &device)?;
     let key = Name::parse(&resume.name).map_err(|_| Reason::UnknownToken)?.key().to_owned();
     let found = node.reader.run(move |store| store.account_by_key(&key)).await?;
     let account = found.ok_or(Reason::UnknownToken)?;
     let request = Request::new(node, &account, &device, resume.position);
     let token_hash = sha256(&resume.token);
     let taken_up = node.writer.run(move |tx| take_up(tx, &request, &token_hash)).await?;
-    tracing::info!(user = %account.name, "resumed");
     Ok(complete(node, taken_up?).await?)
 }
 
 /// Adds what the transaction need not know.
 async fn complete(node: &Node, mut logged_in: LoggedIn) -> Result<LoggedIn> {
-    logged_in.opened.limits = Some(node.policy.limits());
+    logged_in.opened.limits = Some(node.policy.get().limits());
     logged_in.opened.ticket_key = node.tickets.public();
     let account = logged_in.place.account;
     logged_in.blocked = node.reader.run(move |store| store.blocks_of(account)).await?;

@@ -5,6 +5,7 @@
 //! held until all of them are answered, so that requests take effect and are answered in the order sent.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -29,6 +30,7 @@ use crate::{
     node::Node,
     relay::Admission,
     rules::{invite::Party, push::Sent, rate::Bucket, stream::Sender},
+    security,
     session::{
         door::Entered,
         push::{Push, PushError},
@@ -145,7 +147,7 @@ impl<L: Link> Live<L> {
             presence::detach(&node, replaced, Close::Replaced);
         }
         let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
-        let limits = node.policy.limits();
+        let limits = node.policy.get().limits();
         let (acks_in, acks) = mailbox::bounded(IN_FLIGHT_MAX);
         let push = Push {
             account: place.account,
@@ -233,6 +235,7 @@ impl<L: Link> Live<L> {
     /// Ends the session; if that cannot be written now, upkeep goes on trying. Says whether it was.
     async fn end(&mut self, ended: Ended) -> bool {
         let result = presence::end(&self.node, self.place, ended).await;
+        security::ended(self.from(), &self.name, ended);
         if let Err(error) = &result {
             tracing::error!(%error, "a session could not be ended");
             self.node.hub.broken(self.place, Instant::now(), Some(ended));
@@ -243,7 +246,7 @@ impl<L: Link> Live<L> {
     /// The connection ends, the session does not: it counts as online for a while.
     async fn break_off(&mut self, close: Option<Close>) -> Option<Close> {
         if !self.background && !self.node.shutdown.is_cancelled() {
-            let grace = Instant::now() + self.node.policy.grace;
+            let grace = Instant::now() + self.node.policy.get().grace;
             let (until, ended) = match self.idle_at() {
                 Some(idle) if idle < grace => (idle, Some(Ended::TimedOut)),
                 _ => (grace, None),
@@ -437,7 +440,7 @@ impl<L: Link> Live<L> {
     }
 
     fn idle_at(&self) -> Option<Instant> {
-        let timeout = self.node.policy.idle_timeout.filter(|_| !self.background)?;
+        let timeout = self.node.policy.get().idle_timeout.filter(|_| !self.background)?;
         Some(self.last_activity + timeout)
     }
 
@@ -471,6 +474,18 @@ impl<L: Link> Live<L> {
     /// The person did something.
     pub(crate) fn active(&mut self) {
         self.last_activity = Instant::now();
+    }
+
+    /// The rates that count now, which may have changed since the last submit.
+    pub(crate) fn follow_rates(&mut self) {
+        let limits = self.node.policy.get().limits();
+        self.sends.set(limits.send_rate, limits.send_burst);
+        self.broadcasts.set(limits.broadcast_rate, limits.broadcast_burst);
+    }
+
+    /// The address it is connected from.
+    pub(crate) fn from(&self) -> Option<IpAddr> {
+        self.shared.origin().map(|(from, _)| from)
     }
 
     /// This session, as a peer knows it.

@@ -17,14 +17,18 @@ use wire::Wire;
 pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: Waiting) {
     let mut wire = Wire::new(link);
     let (handle, mail) = hub::mailbox();
-    let entered = match Box::pin(door::enter(&node, &mut wire, address.into(), &waiting)).await {
+    let entered = match Box::pin(door::enter(&node, &mut wire, address, &waiting)).await {
         Ok(entered) => entered,
-        Err(close) => return close_with(&mut wire, close).await,
+        Err(close) => {
+            close.inspect(|close| node.security.closed(address, None, *close));
+            return close_with(&mut wire, close).await;
+        }
     };
     drop(waiting);
     handle.shared.came(address, node.world.now_ms());
     let mut live = live::Live::begin(node, wire, entered, handle, mail);
     if let Some(close) = live.run().await {
+        live.node.security.closed(address, Some(&live.name), close);
         live.close(close).await;
     }
 }
