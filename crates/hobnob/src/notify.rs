@@ -16,7 +16,6 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::time::{MissedTickBehavior, interval};
 
 /// A service manager, if there is one that wants to hear.
 #[derive(Clone, Default)]
@@ -70,17 +69,14 @@ impl Manager {
         }
     }
 
-    /// Says that the server works, twice in the time that the manager allows, each time after `pulse` has shown it.
-    pub(crate) async fn watchdog<P: Future<Output = bool>>(&self, pulse: impl Fn() -> P) {
-        let Some(allowed) = self.watchdog else { return std::future::pending().await };
-        let mut times = interval(allowed / 2);
-        times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            times.tick().await;
-            if pulse().await {
-                self.say("WATCHDOG=1\n");
-            }
-        }
+    /// After how long a silence it takes the server for dead; `None`: never.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.watchdog.filter(|_| self.socket.is_some())
+    }
+
+    /// It works.
+    pub(crate) fn alive(&self) {
+        self.say("WATCHDOG=1\n");
     }
 }
 
@@ -97,4 +93,69 @@ fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::{collections::HashMap, path::Path};
+
+    use super::*;
+
+    fn manager(variables: &[(&str, &str)]) -> Manager {
+        let variables: HashMap<_, _> = variables.iter().copied().collect();
+        Manager::read(|name| variables.get(name).map(OsString::from), 7)
+    }
+
+    fn heard(socket: &UnixDatagram) -> String {
+        let mut message = [0; 1024];
+        socket.set_nonblocking(true).expect("a socket");
+        let length = socket.recv(&mut message).expect("a message that was sent before");
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    }
+
+    #[test]
+    fn a_manager_hears_by_a_path_or_an_abstract_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notify");
+        let by_path = UnixDatagram::bind(&path).expect("a socket");
+        let name = format!("hobnob-test-{}", folder.path().display());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let by_name = UnixDatagram::bind_addr(&address).expect("a socket");
+        let path = path.to_str().expect("UTF-8");
+        for (socket, name) in [(by_path, path), (by_name, &format!("@{name}"))] {
+            let manager = manager(&[("NOTIFY_SOCKET", name)]);
+            manager.ready("serving");
+            assert_eq!(heard(&socket), "READY=1\nSTATUS=serving\n");
+            manager.reloading();
+            let reloading = heard(&socket);
+            let usec = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("both");
+            assert!(usec.trim_end().parse::<u64>().is_ok_and(|usec| usec > 0), "{reloading}");
+            manager.stopping();
+            assert!(heard(&socket).starts_with("STOPPING=1\n"));
+            manager.alive();
+            assert_eq!(heard(&socket), "WATCHDOG=1\n");
+        }
+    }
+
+    #[test]
+    fn without_a_manager_nothing_is_said() {
+        assert!(!Path::new("/nowhere/notify").exists());
+        for variables in [&[][..], &[("NOTIFY_SOCKET", "")], &[("NOTIFY_SOCKET", "/nowhere/notify")]] {
+            let manager = manager(variables);
+            manager.ready("serving");
+            assert_eq!(manager.patience(), None);
+        }
+    }
+
+    #[test]
+    fn a_watchdog_of_another_process_is_not_fed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notify");
+        let _socket = UnixDatagram::bind(&path).expect("a socket");
+        let socket = ("NOTIFY_SOCKET", path.to_str().expect("UTF-8"));
+        let patience = |more: &[(&str, &str)]| manager(&[&[socket], more].concat()).patience();
+        let usec = ("WATCHDOG_USEC", "30000000");
+        assert_eq!(patience(&[usec]), Some(Duration::from_secs(30)));
+        assert_eq!(patience(&[usec, ("WATCHDOG_PID", "7")]), Some(Duration::from_secs(30)));
+        assert_eq!(patience(&[usec, ("WATCHDOG_PID", "8")]), None);
+        assert_eq!(patience(&[("WATCHDOG_USEC", "0")]), None);
+        assert_eq!(patience(&[("WATCHDOG_USEC", "soon")]), None);
+    }
+}

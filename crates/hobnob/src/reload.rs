@@ -71,13 +71,14 @@ impl Reloader {
         }
         self.control.set_policy(serve::policy(&settings), serve::relay_policy(&settings));
         self.logs.set_security(security_log);
-        let (is, later) = (changed.join(", "), needs_restart.join(", "));
-        let shown = file.as_deref().unwrap_or("none");
-        match (changed.is_empty(), needs_restart.is_empty()) {
-            (true, true) => tracing::info!(file = shown, "reloaded, nothing has changed"),
-            (_, true) => tracing::info!(file = shown, changed = is, "reloaded"),
-            _ => tracing::warn!(
-                file = shown,
+        let shown = |names: &[&str]| (!names.is_empty()).then(|| names.join(", "));
+        let (is, later) = (shown(&changed), shown(&needs_restart));
+        let read = file.as_deref().unwrap_or("none");
+        match (is, later) {
+            (None, None) => tracing::info!(file = read, "reloaded, nothing has changed"),
+            (is, None) => tracing::info!(file = read, changed = is, "reloaded"),
+            (is, later) => tracing::warn!(
+                file = read,
                 changed = is,
                 needs_restart = later,
                 "reloaded, but some of it needs a restart"

@@ -83,7 +83,7 @@ async fn listen_and_run(mut server: Server, listen: &str, reloader: Reloader) ->
     let attend = attend(address, &control, &manager, wishes, reloader);
     tokio::select! {
         result = server.run(listener, shutdown) => result?,
-        () = async { tokio::join!(attend, manager.watchdog(|| control.pulse())); } => {}
+        () = async { tokio::join!(attend, watch(&control, &manager)); } => {}
     }
     Ok(())
 }
@@ -139,6 +139,13 @@ async fn attend(
     }
     manager.stopping();
     std::future::pending().await
+}
+
+/// Tells a service manager that asks for it that the server works.
+async fn watch(control: &Control, manager: &Manager) {
+    if let Some(patience) = manager.patience() {
+        control.watch(patience, || manager.alive()).await;
+    }
 }
 
 /// The server's own configuration.

@@ -4,9 +4,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
+    time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -108,6 +112,23 @@ impl Control {
         let _ = writer.run(|_| Ok(())).await;
         true
     }
+
+    /// Tells, twice in the time that is allowed, that the server works: each time after its writer has answered. One that
+    /// is stuck says nothing.
+    pub async fn watch(&self, allowed: Duration, tell: impl Fn()) {
+        watch(allowed, || self.pulse(), tell).await;
+    }
+}
+
+async fn watch<P: Future<Output = bool>>(allowed: Duration, pulse: impl Fn() -> P, tell: impl Fn()) {
+    let mut times = interval(allowed / 2);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        if pulse().await {
+            tell();
+        }
+    }
 }
 
 /// A request to reload, which waits for its answer.
@@ -141,5 +162,65 @@ impl Reloads {
         let (answer, answered) = oneshot::channel();
         self.0.send(Asked { answer }).await.map_err(|_| nobody())?;
         answered.await.unwrap_or_else(|_| Err(nobody()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use tokio::{sync::Mutex, task::JoinSet, time::sleep};
+
+    use super::*;
+    use crate::{store::memory::MemoryStore, writer};
+
+    /// A writer that commits while it has the key, and a watch over it that counts.
+    fn watched(key: Arc<Mutex<()>>, told: Arc<AtomicUsize>) -> JoinSet<()> {
+        let (writer, queue) = writer::queue();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let turn = || {
+                let key = key.clone();
+                async move { drop(key.lock().await) }
+            };
+            queue.run_inline(&MemoryStore::new(Bytes::from_static(b"epoch")), turn).await;
+        });
+        tasks.spawn(async move {
+            let pulse = || async { writer.run(|_| Ok(())).await.is_ok() };
+            let tell = || drop(told.fetch_add(1, Ordering::Relaxed));
+            watch(Duration::from_secs(10), pulse, tell).await;
+        });
+        tasks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_is_stuck_is_not_said_to_work() {
+        let (key, told) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+        let _tasks = watched(key.clone(), told.clone());
+        let count = || told.load(Ordering::Relaxed);
+        sleep(Duration::from_secs(99)).await;
+        assert_eq!(count(), 20, "twice in the time allowed");
+        let stuck = key.lock().await;
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(count(), 20);
+        drop(stuck);
+        sleep(Duration::from_millis(1)).await;
+        let then = count();
+        assert!(then > 20, "as soon as it works again");
+        sleep(Duration::from_secs(50)).await;
+        assert!(count() >= then + 9);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_reads_no_settings_says_so() {
+        let (reloads, asked) = Reloads::new();
+        drop(asked);
+        assert_eq!(reloads.ask().await.unwrap_err().reason, Reason::NotPossible);
+        let (reloads, mut asked) = Reloads::new();
+        let (answered, ()) = tokio::join!(reloads.ask(), async {
+            asked.recv().await.unwrap().answer(Ok(Done::default()));
+        });
+        assert_eq!(answered, Ok(Done::default()));
     }
 }

@@ -46,9 +46,16 @@ struct Given {
 pub(crate) struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    /// One by one.
+    /// One by one, each on a line. Of what a parser draws over several lines, the first says where and the last what.
     pub(crate) fn into_list(self) -> Vec<String> {
-        self.0
+        let on_a_line = |mistake: String| match mistake.split_once('\n') {
+            Some((place, rest)) => {
+                let what = rest.lines().last().unwrap_or_default().trim_start_matches([' ', '|', '^']);
+                format!("{place}: {what}")
+            }
+            None => mistake,
+        };
+        self.0.into_iter().map(on_a_line).collect()
     }
 }
 
