@@ -11,7 +11,10 @@ use std::{
             net::{SocketAddr, UnixDatagram},
         },
     },
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,6 +26,8 @@ pub(crate) struct Manager {
     socket: Option<Arc<UnixDatagram>>,
     /// After how long a silence it takes the server for dead.
     watchdog: Option<Duration>,
+    /// It was told that the server stops.
+    stops: Arc<AtomicBool>,
 }
 
 impl Manager {
@@ -42,7 +47,7 @@ impl Manager {
         let number = |name: &str| variable(name)?.to_str()?.parse::<u64>().ok();
         let ours = variable("WATCHDOG_PID").is_none() || number("WATCHDOG_PID") == Some(pid.into());
         let watchdog = number("WATCHDOG_USEC").filter(|usec| ours && *usec > 0).map(Duration::from_micros);
-        Self { socket: socket.ok().map(Arc::new), watchdog }
+        Self { socket: socket.ok().map(Arc::new), watchdog, stops: Arc::default() }
     }
 
     /// It serves, or serves on.
@@ -57,9 +62,11 @@ impl Manager {
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={usec}\n"));
     }
 
-    /// It stops.
+    /// It stops; said once.
     pub(crate) fn stopping(&self) {
-        self.say("STOPPING=1\nSTATUS=stopping\n");
+        if !self.stops.swap(true, Ordering::Relaxed) {
+            self.say("STOPPING=1\nSTATUS=stopping\n");
+        }
     }
 
     fn say(&self, message: &str) {

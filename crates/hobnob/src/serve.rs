@@ -81,11 +81,15 @@ async fn listen_and_run(mut server: Server, listen: &str, reloader: Reloader) ->
     let shutdown = signals.first().clone();
     let wishes = Wishes { hangups, asked: server.take_reloads(), shutdown: shutdown.clone() };
     let attend = attend(address, &control, &manager, wishes, reloader);
-    tokio::select! {
-        result = server.run(listener, shutdown) => result?,
-        () = async { tokio::join!(attend, watch(&control, &manager)); } => {}
-    }
-    Ok(())
+    let result = tokio::select! {
+        biased;
+        // First, so that the manager hears of the end before it has come.
+        () = async { tokio::join!(attend, watch(&control, &manager)); } => Ok(()),
+        result = server.run(listener, shutdown) => result,
+    };
+    // Where nothing was to be drained, or the server has ended by itself.
+    manager.stopping();
+    Ok(result?)
 }
 
 /// What a running server may be told.

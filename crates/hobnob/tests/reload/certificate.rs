@@ -63,6 +63,6 @@ fn who_comes_sees_the_new_one_and_who_is_there_goes_on() {
     assert!(!is_shown(&world, "four", &first));
     hans.sees("bob: hello");
     hans.types("message bob still here");
-    hans.asks("whoelse", &[]);
+    hans.asks("whoelse", &["No one else is online now."]);
     assert!(!hans.everything().contains("Lost the connection"));
 }

@@ -105,7 +105,8 @@ fn a_log_that_cannot_be_written_stops_nobody() {
 fn json_is_one_object_a_line_in_both_logs() {
     let world = world_with(APART, &["--log-format", "json"], &[]);
     let hans = world.user("hans");
-    world.chat("x").logs_in("no\u{202e}body\"", "x");
+    let refused = world.run("x", &["send", "hans", "x", "--user", "nobody"], Some("x"), "");
+    assert_eq!(refused.0, 1, "{}", refused.1);
     write(&world, &format!("{APART}colour = 1\n"));
     assert_eq!(admin(&world, &["reload"]).0, 1);
     hans.leaves();

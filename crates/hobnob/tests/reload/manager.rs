@@ -16,6 +16,7 @@ impl Manager {
         Self(socket)
     }
 
+    #[track_caller]
     fn hears(&self) -> String {
         let mut message = [0; 4096];
         let length = self.0.recv(&mut message).expect("it is told something");

@@ -23,7 +23,7 @@ fn what_is_new_counts_for_who_is_there_and_who_comes() {
     for n in 1..=3 {
         hans.types(&format!("message bob {n}"));
     }
-    hans.sees("Error. bob has too many unread messages");
+    hans.sees("Error. bob's inbox is full");
     let bob = world.chat("bob");
     bob.logs_in("bob", "bob-secret");
     bob.sees("Two");
