@@ -15,11 +15,12 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::Signal;
 use support::{World, hobnob};
+use tokio::time::Instant;
 
 /// What takes longer has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
