@@ -79,7 +79,7 @@ type Work = Box<dyn FnOnce() + Send>;
 pub struct Argon2Pool {
     turns: Arc<Semaphore>,
     /// Not longer than there are turns. `None`: the threads are to end.
-    queue: Option<mpsc::Sender<Work>>,
+    queue: Option<mpsc::SyncSender<Work>>,
     threads: Vec<JoinHandle<()>>,
     /// A hash of no account, so that an unknown name takes as long as a known one.
     decoy: Secret,
@@ -90,7 +90,7 @@ impl Argon2Pool {
     #[must_use]
     pub fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (queue, waiting) = mpsc::channel();
+        let (queue, waiting) = mpsc::sync_channel(cores);
         let waiting = Arc::new(Mutex::new(waiting));
         let threads = (0..cores).map(|_| {
             let waiting = waiting.clone();
