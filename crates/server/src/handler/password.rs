@@ -47,6 +47,7 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
     if lockout::is_blocked(failures, now) {
         return Ok(refused(Reason::WrongPassword, "Too many wrong passwords. Please try again later"));
     }
+    let verified = account.password.clone();
     if !node.passwords.verify(request.old_password, Some(account.password)).await {
         let block_ms = i64::try_from(node.policy.block_duration.as_millis()).unwrap_or(i64::MAX);
         let failures = lockout::fail(failures, now, block_ms);
@@ -55,9 +56,15 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
         return Ok(refused(Reason::WrongPassword, "Wrong password"));
     }
     let hash = node.passwords.hash(request.new_password).await;
-    let others: Vec<(SessionId, u64)> = node
+    let others: Option<Vec<(SessionId, u64)>> = node
         .writer
         .run(move |tx| {
+            // Looked at again, now that nothing can come between: a session that was ended meanwhile, with the password
+            // that it knew, must not take the account back.
+            let holds = tx.account(id)?.is_some_and(|account| account.password == verified);
+            if !holds || tx.session(place.session)?.is_none_or(|row| row.ended.is_some()) {
+                return Ok(None);
+            }
             tx.set_password(id, &hash)?;
             tx.set_failures(&key, &device, Default::default(), now)?;
             let mut others = Vec::new();
@@ -67,9 +74,10 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
                     claim::end(tx, row, Ended::PasswordChanged)?;
                 }
             }
-            Ok(others)
+            Ok(Some(others))
         })
         .await?;
+    let Some(others) = others else { return Ok(refused(Reason::WrongPassword, "Wrong password")) };
     for (session, generation) in others {
         detach(node, Place { account: id, session, generation }, Close::PasswordChanged);
     }
