@@ -100,6 +100,7 @@ async fn who_holds_a_file_is_found_for_it_alone_and_not_by_whom_it_blocks() {
     let found = sources(yoda.request(of(1)).await);
     assert_eq!(found.sources[0].tcp, [format!("{SECRET}.77:40001")]);
     assert!(sources(yoda.request(of(2)).await).sources.is_empty());
+    assert!(learns(&mut yoda, "hans").await, "what is told to who may know is noticed here");
     assert_eq!(hans.outcome(1, block("yoda")).await, Outcome::Accepted);
     assert!(!learns(&mut yoda, "hans").await, "blocked");
     assert_eq!(hans.outcome(2, unblock("yoda")).await, Outcome::Accepted);

@@ -8,4 +8,5 @@ mod support;
 mod addresses_before_consent;
 mod forged_copies;
 mod names_and_sessions;
+mod parser_amplification;
 mod revoked_sessions;

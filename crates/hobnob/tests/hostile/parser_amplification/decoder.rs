@@ -73,7 +73,7 @@ async fn small_frames_that_are_large_in_memory_leave_nothing_behind() {
             assert!(bytes.len() <= FRAME_BYTES_MAX, "{case}");
             luke.raw(&frame(BINARY, &bytes)).await;
             if swelling.id > 0 {
-                assert!(matches!(luke.reply(swelling.id).await, Ok(_)), "{case}");
+                assert!(luke.reply(swelling.id).await.is_ok(), "{case}");
             }
         }
         peak = server.rss_kib().max(peak);
