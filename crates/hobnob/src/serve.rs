@@ -74,7 +74,7 @@ fn server_config(settings: ServeSettings) -> Config {
     let policy = Policy {
         block_duration: settings.block_duration,
         idle_timeout: settings.idle_timeout,
-        registration_open: settings.registration_open,
+        registration: settings.registration,
         welcome: settings.welcome,
         history: settings.history,
         sessions_per_user: settings.sessions_per_user,

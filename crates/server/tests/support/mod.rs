@@ -285,6 +285,7 @@ impl Connection {
             background: false,
             device: Some(self.device(name)),
             position: None,
+            ..v1::Login::default()
         })
     }
 
