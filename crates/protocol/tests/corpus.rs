@@ -72,7 +72,7 @@ fn client_bodies() -> Vec<(&'static str, client_frame::Body)> {
         background: true,
         device: device(),
         position: position(),
-        invitation: Bytes::new(),
+        invitation: bytes::Bytes::new(),
     };
     vec![
         (
