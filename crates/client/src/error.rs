@@ -39,7 +39,7 @@ pub enum OpenError {
     /// An invitation names the key of another server.
     #[error(
         "The invitation is for a server with the key {demanded}, but {address} shows {shown}. Somebody may be posing as \
-         it. Neither the invitation nor a password was sent, and its key is not trusted"
+         it. Neither the invitation nor a password was sent, and a key that was trusted just now is forgotten"
     )]
     NotInvitedHere {
         /// The server.
