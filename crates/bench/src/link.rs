@@ -155,6 +155,7 @@ impl Link {
             background,
             device: Some(device(greeting, account, account::outbox()?)),
             position: Some(Position::default()),
+            ..Login::default()
         };
         let id = self.request(client_frame::Body::Login(login)).await?;
         self.opened(id, account).await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hobnob_protocol::backoff::Backoff;
+use hobnob_protocol::invitation::Code;
 use hobnob_protocol::v1;
 use tokio::time::sleep;
 use v1::client_frame::Body;
@@ -32,6 +33,8 @@ pub struct Door {
     parts: Parts,
     greeted: Option<Greeted>,
     first_contact: Option<String>,
+    /// The key that the server has to show beside what is known of it.
+    demanded: Option<String>,
     /// The folder of the last login that was tried, for the next try.
     folder: Option<(String, Slot, Folder)>,
 }
@@ -52,6 +55,14 @@ impl fmt::Debug for Proof {
             Self::Token(_) => "Token(..)",
         })
     }
+}
+
+/// What a login is to be.
+struct Entry {
+    register: bool,
+    background: bool,
+    /// The code of an invitation, or nothing.
+    invitation: Bytes,
 }
 
 /// How a login went.
@@ -118,7 +129,8 @@ impl Door {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn with_parts(config: Config, parts: Parts) -> Result<Self, OpenError> {
-        let mut door = Self { config, parts, greeted: None, first_contact: None, folder: None };
+        let mut door =
+            Self { config, parts, greeted: None, first_contact: None, demanded: None, folder: None };
         let greeted = door.greet().await?;
         door.greeted = Some(greeted);
         Ok(door)
@@ -130,13 +142,55 @@ impl Door {
         self.first_contact.as_deref()
     }
 
+    /// Demands that the server has this key (`SHA256:…`), now and on every connection that this door makes. If it has
+    /// not, nothing more is said to it, and if it was pinned by this door at first contact, that is undone.
+    ///
+    /// # Errors
+    /// [`OpenError::NotInvitedHere`]: it has another one.
+    pub fn demand(&mut self, key: &str) -> Result<(), OpenError> {
+        self.demanded = Some(key.to_owned());
+        let Some(greeted) = &self.greeted else { return Ok(()) };
+        let checked = self.check_demanded(&greeted.greeting);
+        if checked.is_err() {
+            self.greeted = None;
+            if let Some(first) = self.first_contact.take() {
+                self.parts.connector.forget(&first);
+            }
+        }
+        checked
+    }
+
+    fn check_demanded(&self, greeting: &v1::Greeting) -> Result<(), OpenError> {
+        let Some(demanded) = &self.demanded else { return Ok(()) };
+        // Where a key is pinned, the greeting's is that of the certificate; where not, the system's roots vouch for it.
+        let shown = greeting.server_key.as_ref().try_into().map(hobnob_protocol::fingerprint);
+        let shown = shown.unwrap_or_else(|_| "none".to_owned());
+        if shown == *demanded {
+            return Ok(());
+        }
+        let (address, demanded) = (self.config.address.clone(), demanded.clone());
+        Err(OpenError::NotInvitedHere { address, demanded, shown })
+    }
+
     /// Asks whether a name is new.
     ///
     /// # Errors
     /// The server is gone.
     pub async fn lookup(&mut self, name: &str) -> Result<v1::Found, OpenError> {
-        let name = clip_name(name);
-        let reply = self.ask(|_| Body::Lookup(v1::Lookup { name: name.clone() })).await?;
+        self.look_up(name, Bytes::new()).await
+    }
+
+    /// The same where registration is by invitation, with the code of one.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn lookup_invited(&mut self, name: &str, code: &Code) -> Result<v1::Found, OpenError> {
+        self.look_up(name, Bytes::copy_from_slice(&code.0)).await
+    }
+
+    async fn look_up(&mut self, name: &str, invitation: Bytes) -> Result<v1::Found, OpenError> {
+        let lookup = v1::Lookup { name: clip_name(name), invitation };
+        let reply = self.ask(|_| Body::Lookup(lookup.clone())).await?;
         match reply {
             reply::Body::Found(found) => Ok(found),
             _ => Err(self.no_server()),
@@ -151,7 +205,22 @@ impl Door {
     /// # Errors
     /// The server is gone, or the folder cannot be used.
     pub async fn login(&mut self, name: &str, proof: Proof, register: bool) -> Result<Login, OpenError> {
-        self.log_in(name, proof, register, self.config.slot, false).await
+        let entry = Entry { register, background: false, invitation: Bytes::new() };
+        self.log_in(name, proof, entry, self.config.slot).await
+    }
+
+    /// The same with a new account, made with the code of an invitation. That is used up only if the account is made.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    pub async fn login_invited(
+        &mut self,
+        name: &str,
+        password: String,
+        code: &Code,
+    ) -> Result<Login, OpenError> {
+        let entry = Entry { register: true, background: false, invitation: Bytes::copy_from_slice(&code.0) };
+        self.log_in(name, Proof::Password(password), entry, self.config.slot).await
     }
 
     /// Opens a session that nobody is told of, and saves its token for the next call. It has the one-shot's device.
@@ -164,7 +233,8 @@ impl Door {
         proof: Proof,
         register: bool,
     ) -> Result<Login, OpenError> {
-        self.log_in(name, proof, register, Slot::OneShot, true).await
+        let entry = Entry { register, background: true, invitation: Bytes::new() };
+        self.log_in(name, proof, entry, Slot::OneShot).await
     }
 
     /// The token of a saved session of this user here, if there is one. If the server refuses it, it is forgotten.
@@ -177,10 +247,10 @@ impl Door {
         &mut self,
         name: &str,
         proof: Proof,
-        register: bool,
+        entry: Entry,
         slot: Slot,
-        background: bool,
     ) -> Result<Login, OpenError> {
+        let Entry { register, background, invitation } = entry;
         let folder = self.folder(name, slot)?;
         let device = Device::new(&folder.seed);
         let outbox = folder.outbox.name();
@@ -192,6 +262,7 @@ impl Door {
             background,
             device: None,
             position: Some(position(cursor.clone())),
+            invitation,
         };
         let reply = self.ask(|greeting| {
             let device = Some(device.prove(greeting, &login.name, outbox));
@@ -323,7 +394,9 @@ impl Door {
 
     async fn greet(&mut self) -> Result<Greeted, OpenError> {
         let Config { address, agent, .. } = &self.config;
-        greet::open(&*self.parts.connector, address, agent, &mut self.first_contact).await
+        let greeted = greet::open(&*self.parts.connector, address, agent, &mut self.first_contact).await?;
+        self.check_demanded(&greeted.greeting)?;
+        Ok(greeted)
     }
 
     fn no_server(&self) -> OpenError {

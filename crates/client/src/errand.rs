@@ -80,6 +80,7 @@ impl Errand<'_> {
             device: Some(device.prove(&greeting, self.name, folder.outbox.name())),
             // The streams are no concern of this session.
             position: None,
+            invitation: Bytes::new(),
         });
         let opened = match greet::request(&mut link, &mut next_id, body).await.ok()? {
             reply::Body::Opened(opened) => opened,

@@ -36,6 +36,19 @@ pub enum OpenError {
         /// The one that was shown.
         shown: String,
     },
+    /// An invitation names the key of another server.
+    #[error(
+        "The invitation is for a server with the key {demanded}, but {address} shows {shown}. Somebody may be posing as \
+         it. Neither the invitation nor a password was sent, and a key that was trusted just now is forgotten"
+    )]
+    NotInvitedHere {
+        /// The server.
+        address: Address,
+        /// The fingerprint that the invitation names.
+        demanded: String,
+        /// The one that was shown.
+        shown: String,
+    },
     /// The server speaks plain text, where a key is known or demanded.
     #[error(
         "{address} was known with key {known}, and now answers without encryption. Somebody may be posing as it."

@@ -73,6 +73,11 @@ pub trait Connector: Send + Sync {
     /// Makes one. The caller limits how long it may take.
     fn connect(&self) -> BoxFuture<'_, Result<Connected, OpenError>>;
 
+    /// Forgets a key (`SHA256:…`) that a connection has noted at first contact.
+    fn forget(&self, key: &str) {
+        let _ = key;
+    }
+
     /// Believes certificates of the server as a connection did: only that of `key` ([`Connected::key`]) or, without
     /// one, what the system's roots accept. None: there are no certificates here.
     fn verifier(&self, key: Option<[u8; 32]>) -> Option<Arc<dyn ServerCertVerifier>> {

@@ -62,6 +62,21 @@ impl KnownServers {
         file.sync_data()?;
         Ok(fingerprint.to_owned())
     }
+
+    /// Forgets that this is the fingerprint of this server; everything else in the file stays as it is.
+    pub(crate) fn remove(&self, address: &Address, fingerprint: &str) -> io::Result<()> {
+        let mut file = file::options().open(&self.path)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let address = address.to_string();
+        let is_meant = |line: &&str| line.split_whitespace().take(2).eq([address.as_str(), fingerprint]);
+        let kept: String = text.split_inclusive('\n').filter(|line| !is_meant(line)).collect();
+        file.seek(io::SeekFrom::Start(0))?;
+        file.write_all(kept.as_bytes())?;
+        file.set_len(kept.len() as u64)?;
+        file.sync_data()
+    }
 }
 
 fn find(text: &str, address: &Address) -> Option<String> {
@@ -232,6 +247,19 @@ mod tests {
         assert_eq!(known.find(&"[::1]:4000".parse().unwrap()).unwrap(), None);
         let text = std::fs::read_to_string(&known.path).unwrap();
         assert_eq!(text, "host:4000 SHA256:one\nhost:4001 SHA256:two\n");
+    }
+
+    #[test]
+    fn a_key_is_forgotten_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers { path: folder.path().join("known_servers") };
+        let address: Address = "b:2".parse().unwrap();
+        assert!(known.remove(&address, "SHA256:y").is_err(), "there is no file");
+        std::fs::write(&known.path, "# mine\na:1 SHA256:y\nb:2 SHA256:y me\nb:2 SHA256:x").unwrap();
+        known.remove(&address, "SHA256:y").unwrap();
+        known.remove(&address, "SHA256:z").unwrap();
+        let left = std::fs::read_to_string(&known.path).unwrap();
+        assert_eq!(left, "# mine\na:1 SHA256:y\nb:2 SHA256:x");
     }
 
     #[test]

@@ -201,6 +201,12 @@ impl Connector for Network {
         Box::pin(self.open())
     }
 
+    fn forget(&self, key: &str) {
+        if let Err(error) = self.known.remove(&self.address, key) {
+            tracing::warn!(%error, "the key of the server could not be forgotten");
+        }
+    }
+
     fn verifier(&self, key: Option<[u8; 32]>) -> Option<Arc<dyn ServerCertVerifier>> {
         let expected = key.map_or(Expected::Roots, |key| Expected::Demanded(fingerprint(&key)));
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -329,6 +329,9 @@ mod tests {
             &["admin", "kick"],
             &["admin", "add", "hans", "secret"],
             &["admin", "add", "hans", "--password", "secret"],
+            &["admin", "invite", "--uses", "0"],
+            &["admin", "invite", "--expires", "never"],
+            &["admin", "uninvite", "-1"],
             &["completions", "x"],
             &["share"],
             &["get"],
@@ -355,6 +358,8 @@ mod tests {
             &["admin", "--data", "x", "add", "hans", "--generate", "--json"],
             &["admin", "--json", "rename", "hans", "yoda"],
             &["admin", "announce", "--", "-x"],
+            &["admin", "invite", "--uses", "30", "--expires", "off", "--note", "6b", "--json"],
+            &["admin", "uninvite", "4"],
         ] {
             assert_eq!(kind(right), Ok(()), "{right:?}");
         }

@@ -183,7 +183,7 @@ pub(crate) fn policy(settings: &ServeSettings) -> Policy {
     Policy {
         block_duration: settings.block_duration,
         idle_timeout: settings.idle_timeout,
-        registration_open: settings.registration_open,
+        registration: settings.registration,
         welcome: settings.welcome.clone(),
         history: settings.history,
         sessions_per_user: settings.sessions_per_user,

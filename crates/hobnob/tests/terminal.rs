@@ -230,3 +230,36 @@ fn progress_stands_above_the_row_that_is_typed() {
         assert!(begin.elapsed() < 2 * DEADLINE, "{screen:#?}");
     }
 }
+
+#[test]
+fn an_invitation_is_seen_while_it_is_typed_and_the_password_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("server");
+    let server = Server::start("127.0.0.1:0", &data, ["--registration", "invite"]);
+    let mut invite = Command::new(env!("CARGO_BIN_EXE_hobnob"));
+    let made = invite.args(["admin", "invite", "--data"]).arg(&data).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let code = made.lines().find_map(|line| line.strip_prefix("Code  ")).unwrap();
+    let hans = Terminal::open_with(folder.path(), "hans", &server.address, "");
+    hans.ends_with(&["Username:"]);
+    hans.enters("hans");
+    hans.ends_with(&[
+        "Username: hans",
+        "New users need an invitation here. If you have one, leave the password empty",
+        "Password:",
+    ]);
+    hans.presses("Enter");
+    hans.ends_with(&["Invitation:"]);
+    hans.types(code);
+    let typed = format!("Invitation: {code}");
+    hans.ends_with(&[&typed]);
+    hans.presses("Enter");
+    hans.ends_with(&[&typed, "This is a new user. Enter a password:"]);
+    hans.enters("falcon");
+    hans.ends_with(&["Welcome to the greatest messaging application ever!", ">"]);
+    assert!(!hans.screen().join("\n").contains("falcon"), "{:#?}", hans.screen());
+    // What was typed at a prompt is no command to go back to.
+    hans.presses("Up");
+    hans.types("help");
+    hans.ends_with(&["> help"]);
+}

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod close;
 pub mod codec;
+pub mod invitation;
 pub mod limits;
 pub mod name;
 mod redact;

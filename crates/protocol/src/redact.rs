@@ -2,7 +2,13 @@
 
 use std::fmt;
 
-use crate::v1::{ChangePassword, Login, Opened, Resume, Sources, TalkText, login::Proof};
+use crate::v1::{ChangePassword, Login, Lookup, Opened, Resume, Sources, TalkText, login::Proof};
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,15 +65,17 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let login =
-            Login { name: "hans".into(), proof: Some(Proof::Password("hunter2".into())), ..Login::default() };
+        let (invitation, proof) = ("hunter2".into(), Some(Proof::Password("hunter2".into())));
+        let login = Login { name: "hans".into(), proof, invitation, ..Login::default() };
+        let lookup = Lookup { name: "hans".into(), invitation: "hunter2".into() };
         let change = ChangePassword { old_password: "hunter2".into(), new_password: "hunter2".into() };
         let resume = Resume { token: "hunter2".into(), ..Resume::default() };
         let opened = Opened { token: "hunter2".into(), ..Opened::default() };
         let sources = Sources { ticket: "hunter2".into(), signature: "hunter2".into(), sources: Vec::new() };
         let talk = TalkText { number: 1, text: "hunter2".into() };
         assert!(!format!("{talk:?}").contains("hunter2"));
-        let shown = format!("{login:?} {:?} {change:?} {resume:?} {opened:?} {sources:?}", login.proof);
+        let shown =
+            format!("{login:?} {lookup:?} {:?} {change:?} {resume:?} {opened:?} {sources:?}", login.proof);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!shown.contains("104, 117"), "{shown}");
     }

@@ -91,13 +91,14 @@ fn client_bodies() -> Vec<(&'static str, client_frame::Body)> {
         background: true,
         device: device(),
         position: position(),
+        invitation: bytes::Bytes::new(),
     };
     vec![
         (
             "hello",
             Body::Hello(v1::Hello { version: 1, features: vec!["x".into()], agent: "hobnob/0.1.0".into() }),
         ),
-        ("lookup", Body::Lookup(v1::Lookup { name: "hans".into() })),
+        ("lookup", Body::Lookup(v1::Lookup { name: "hans".into(), ..v1::Lookup::default() })),
         ("login_password", Body::Login(proof(v1::login::Proof::Password("secret".into())))),
         ("login_token", Body::Login(proof(v1::login::Proof::Token(vec![5; 32].into())))),
         (

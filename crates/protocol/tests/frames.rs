@@ -37,14 +37,15 @@ fn login() -> impl Strategy<Value = v1::Login> {
         bytes(40).prop_map(v1::login::Proof::Token)
     ];
     let parts = (any::<String>(), proptest::option::of(proof), any::<[bool; 2]>());
-    (parts, proptest::option::of(device()), proptest::option::of(position())).prop_map(
-        |((name, proof, [register, background]), device, position)| v1::Login {
+    (parts, proptest::option::of(device()), proptest::option::of(position()), bytes(20)).prop_map(
+        |((name, proof, [register, background]), device, position, invitation)| v1::Login {
             name,
             proof,
             register,
             background,
             device,
             position,
+            invitation,
         },
     )
 }
@@ -160,7 +161,8 @@ fn client_frame() -> impl Strategy<Value = v1::ClientFrame> {
         prop_oneof![
             (any::<u32>(), words(), any::<String>())
                 .prop_map(|(version, features, agent)| Body::Hello(v1::Hello { version, features, agent })),
-            any::<String>().prop_map(|name| Body::Lookup(v1::Lookup { name })),
+            any::<(String, Vec<u8>)>()
+                .prop_map(|(name, code)| { Body::Lookup(v1::Lookup { name, invitation: code.into() }) }),
             login().prop_map(Body::Login),
             (any::<String>(), bytes(40), device()).prop_map(|(name, token, device)| Body::Resume(
                 v1::Resume { name, token, device: Some(device), position: None }

@@ -48,6 +48,30 @@ pub enum Tls {
     },
 }
 
+/// Who may make an account, beside the server's keeper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Nobody.
+    Closed,
+    /// Who has an invitation of the keeper's.
+    Invite,
+}
+
+impl Registration {
+    /// As it is typed.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Invite => "invite",
+        }
+    }
+}
+
 /// The rules that sessions live by.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -55,8 +79,8 @@ pub struct Policy {
     pub block_duration: Duration,
     /// How long a session may do nothing; `None`: for ever.
     pub idle_timeout: Option<Duration>,
-    /// Whether unknown names may register.
-    pub registration_open: bool,
+    /// Who may make an account.
+    pub registration: Registration,
     /// What a login is answered with.
     pub welcome: String,
     /// How long delivered entries are kept; `None`: not at all.
@@ -104,7 +128,7 @@ impl Default for Policy {
         Self {
             block_duration: Duration::from_secs(60),
             idle_timeout: None,
-            registration_open: true,
+            registration: Registration::Open,
             welcome: "Welcome to the greatest messaging application ever!".to_owned(),
             history: None,
             sessions_per_user: 1,

@@ -10,7 +10,7 @@ use hobnob_protocol::name::Name;
 use crate::{
     handler::login::check_new_password,
     password,
-    store::{NewAccount, Result, Store},
+    store::{NewAccount, Result, SERVER_NAME, Store},
 };
 
 /// A line that is to become an account.
@@ -55,6 +55,10 @@ pub fn parse(text: &str) -> std::result::Result<Vec<Credential>, Vec<String>> {
 fn parse_line(line: &str) -> std::result::Result<Credential, String> {
     let (name, password) = line.split_once(' ').ok_or("a name, one space and a password are expected")?;
     let name = Name::parse(name).map_err(|error| format!("the name cannot be used: {error}"))?;
+    // Other reserved names may be imported. With this one somebody would look like who announces.
+    if name.key() == SERVER_NAME {
+        return Err(format!("the name cannot be used: {SERVER_NAME} is who speaks for the server itself"));
+    }
     check_new_password(password)?;
     Ok(Credential { name, password: password.to_owned() })
 }
@@ -120,6 +124,16 @@ mod tests {
         let parsed = parse("hans falcon*solo\r\nyoda \"wise\\# #\n\nluke a b").unwrap();
         let pairs: Vec<_> = parsed.iter().map(|one| (one.name.key(), one.password.as_str())).collect();
         assert_eq!(pairs, [("hans", "falcon*solo"), ("yoda", "\"wise\\# #"), ("luke", "a b")]);
+    }
+
+    #[test]
+    fn nobody_is_imported_under_the_name_of_the_server_itself() {
+        assert!(parse("admin x\nsystem x\nserver2 x").is_ok());
+        for name in ["server", "SERVER", "Server", "\u{ff53}erver"] {
+            let mistakes = parse(&format!("hans x\n{name} x")).unwrap_err();
+            let expected = "line 2: the name cannot be used: server is who speaks for the server itself";
+            assert_eq!(mistakes, [expected], "{name}");
+        }
     }
 
     #[test]

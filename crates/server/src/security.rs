@@ -154,9 +154,16 @@ pub(crate) fn resumed(from: IpAddr, user: &str) {
     tracing::info!(event = "resume", %from, user, "resumed");
 }
 
-pub(crate) fn registered(from: IpAddr, user: &str) {
+/// `invitation`: the number of the one that was used.
+pub(crate) fn registered(from: IpAddr, user: &str, invitation: Option<i64>) {
     let from = from.to_canonical();
-    tracing::info!(event = "registered", %from, user, "registered");
+    tracing::info!(event = "registered", %from, user, invitation, "registered");
+}
+
+/// A code was shown that is worth nothing.
+pub(crate) fn invitation_refused(from: IpAddr) {
+    let from = from.to_canonical();
+    tracing::warn!(event = "invitation-refused", %from, "an invitation was refused");
 }
 
 /// A session is over, and its token is worth nothing.
@@ -194,6 +201,7 @@ pub(crate) fn kept(uid: u32, act: Act, answer: &Result<Done, Refused>) {
     match answer {
         Ok(done) => {
             let (user, formerly) = (done.name.as_deref(), done.formerly.as_deref());
+            let invitation = done.id.or(done.invitation.as_ref().map(|made| made.id));
             let (sessions, generated) = (done.sessions_ended, done.password.is_some().then_some(true));
             tracing::info!(
                 event = "admin",
@@ -201,6 +209,7 @@ pub(crate) fn kept(uid: u32, act: Act, answer: &Result<Done, Refused>) {
                 act,
                 user,
                 formerly,
+                invitation,
                 sessions,
                 generated,
                 "{did} by the keeper"

@@ -121,7 +121,7 @@ pub async fn restore_sessions(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Removes delivered entries and forgotten sessions, a few at a time.
+/// Removes delivered entries, forgotten sessions and expired invitations, a few at a time.
 pub async fn trim(node: Arc<Node>) {
     loop {
         sleep(TRIM_PERIOD).await;
@@ -141,7 +141,8 @@ async fn trim_once(node: &Node) -> bool {
         let inboxes = tx.trim_inboxes(before, TRIM_ROWS)?;
         let broadcast = tx.trim_broadcast(before, TRIM_ROWS)?;
         let sessions = tx.trim_sessions(tokens_before, TRIM_ROWS)?;
-        Ok(inboxes.max(broadcast).max(sessions))
+        let invitations = tx.trim_invitations(now, TRIM_ROWS)?;
+        Ok(inboxes.max(broadcast).max(sessions).max(invitations))
     });
     match trimmed.await {
         Ok(rows) => rows >= TRIM_ROWS,

@@ -14,7 +14,7 @@ use hobnob_server::{
         Gone, Keeper, Replies,
         wire::{Command, Done, Password, Reason, Refused, Reply, Session, SessionState, Status, User},
     },
-    config::Policy,
+    config::{Policy, Registration},
     control::Reloads,
 };
 use support::{Connection, TestServer, message};
@@ -209,7 +209,7 @@ async fn users_are_listed_with_state_and_last_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_are_added_as_at_a_registration() {
-    let mut world = World::new(Policy { registration_open: false, ..Policy::default() });
+    let mut world = World::new(Policy { registration: Registration::Closed, ..Policy::default() });
     assert_eq!(world.done(add("Hans", Some("pass word"))).await.name.as_deref(), Some("Hans"));
     assert!(world.tries("hans", "pass word").await.is_ok());
     for (name, reason) in [

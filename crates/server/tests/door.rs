@@ -12,7 +12,10 @@ use hobnob_protocol::{
     limits::{FRAME_BYTES_MAX, LOGIN_FRAME_BYTES_MAX, LOGIN_FRAMES_MAX, LOGIN_TIMEOUT},
     v1::{self, ClientFrame, client_frame::Body, found::Answer, login_refused::Reason, refused, reply},
 };
-use hobnob_server::{config::Policy, link::Incoming};
+use hobnob_server::{
+    config::{Policy, Registration},
+    link::Incoming,
+};
 use support::*;
 use tokio::time::Instant;
 
@@ -21,7 +24,7 @@ fn hello(version: u32) -> Body {
 }
 
 fn lookup(name: &str) -> Body {
-    Body::Lookup(v1::Lookup { name: name.to_owned() })
+    Body::Lookup(v1::Lookup { name: name.to_owned(), ..v1::Lookup::default() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +146,7 @@ async fn three_failures_block_a_name_until_the_block_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn closed_registration_does_not_tell_which_names_exist() {
-    let mut server = TestServer::new(Policy { registration_open: false, ..Policy::default() });
+    let mut server = TestServer::new(Policy { registration: Registration::Closed, ..Policy::default() });
     let mut connection = server.connect();
     connection.hello().await;
     for name in ["nobody", "no good name", ""] {

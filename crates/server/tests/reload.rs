@@ -9,7 +9,7 @@ use hobnob_protocol::{
     close::Close,
     v1::{login_refused::Reason, submitted::Outcome},
 };
-use hobnob_server::config::Policy;
+use hobnob_server::config::{Policy, Registration};
 use support::{TestServer, message};
 use tokio::time::{Instant, sleep};
 
@@ -66,7 +66,7 @@ async fn registration_can_be_closed_and_more_sessions_allowed() {
     let mut server = TestServer::new(Policy::default());
     let (_hans, _) = server.login("hans").await;
     set(&server, |policy| {
-        policy.registration_open = false;
+        policy.registration = Registration::Closed;
         policy.sessions_per_user = 2;
         policy.welcome = "Hi".to_owned();
     });

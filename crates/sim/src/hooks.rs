@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use hobnob_server::store::{
-    Account, AccountId, Entry, Failures, NewAccount, NewName, NewSession, OutboxId, OutboxState, Outcome,
-    Result, Secret, SessionId, SessionRow, Store, StreamId, Tx, Unread,
+    Account, AccountId, Entry, Failures, InvitationId, NewAccount, NewInvitation, NewName, NewSession,
+    OutboxId, OutboxState, Outcome, Result, Secret, SessionId, SessionRow, Store, StreamId, Tx, Unread,
 };
 
 /// One change of a transaction, to be made again on another store.
@@ -100,6 +100,8 @@ macro_rules! pass_other_reads {
             online_sessions() -> Vec<hobnob_server::store::SessionRow>;
             accounts(after: &str, max: usize) -> Vec<hobnob_server::store::Listed>;
             sessions(after: hobnob_server::store::SessionId, max: usize) -> Vec<hobnob_server::store::SessionRow>;
+            invitation(code_hash: &[u8; 32]) -> Option<hobnob_server::store::Invitation>;
+            invitations(after: hobnob_server::store::InvitationId, max: usize) -> Vec<hobnob_server::store::Invitation>;
         }
     };
 }
@@ -199,6 +201,11 @@ impl<H: Hooks> Tx for HookedTx<'_, H> {
         clear_failures(name: &str) -> usize, { name = name.to_owned() } (&name);
         count_failed_login(account: AccountId, device: &[u8]) -> (), { device = device.to_vec() } (account, &device);
         take_failed_logins(account: AccountId, device: &[u8]) -> u64, { device = device.to_vec() } (account, &device);
+        add_invitation(new: &NewInvitation) -> InvitationId, { new = new.clone() } (&new);
+        use_invitation(code_hash: &[u8; 32], now_ms: i64) -> Option<InvitationId>,
+            { code_hash = *code_hash } (&code_hash, now_ms);
+        remove_invitation(id: InvitationId) -> bool, {} (id);
+        trim_invitations(now_ms: i64, max: usize) -> usize, {} (now_ms, max);
     }
     hooked! {
         append(stream: StreamId, sender: AccountId, at: i64, text: &Bytes) -> u64,

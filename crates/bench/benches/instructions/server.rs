@@ -179,6 +179,7 @@ impl Server {
             background: false,
             device: Some(device(name, &nonce)?),
             position: Some(v1::Position::default()),
+            ..v1::Login::default()
         };
         let opened = client.request(client_frame::Body::Login(login)).await?;
         Ok((client, open(opened)?))

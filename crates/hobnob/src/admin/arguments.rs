@@ -1,7 +1,11 @@
 //! The command line of `hobnob admin`. A password is no argument: others could read it.
 
+use std::time::Duration;
+
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap};
 use hobnob_server::admin::wire::Command;
+
+use crate::config::value;
 
 /// What is wanted.
 pub(crate) struct Wish {
@@ -22,6 +26,10 @@ pub(crate) fn command(flags: impl Iterator<Item = Arg>) -> Clap {
             .action(ArgAction::SetTrue)
             .help("Let the server make a password, and print it once; otherwise it is asked for, or read from standard input")
     };
+    let uses = Arg::new("uses").long("uses").value_name("N").default_value("1").value_parser(value::count);
+    let uses = uses.help("How many accounts may be made with it");
+    let expires = Arg::new("expires").long("expires").value_name("TIME|off").default_value("7d");
+    let expires = expires.value_parser(lifetime).help("How long it is good");
     let of = |command: &'static str, about: &'static str| Clap::new(command).about(about);
     Clap::new("admin")
         .about("Keep the server of this machine: accounts, sessions, state")
@@ -61,7 +69,33 @@ pub(crate) fn command(flags: impl Iterator<Item = Arg>) -> Clap {
             "reload",
             "Read settings, certificate and log files again; what is wrong changes nothing",
         ))
+        .subcommand(
+            of("invite", "Make an invitation to register, for a server with --registration invite")
+                .arg(uses)
+                .arg(expires)
+                .arg(
+                    Arg::new("note")
+                        .long("note")
+                        .value_name("TEXT")
+                        .default_value("")
+                        .help("For the list; whom it is for"),
+                ),
+        )
+        .subcommand(of("invites", "List the invitations that are good, without their codes"))
+        .subcommand(
+            of("uninvite", "Take an invitation back").arg(
+                Arg::new("id")
+                    .value_name("ID")
+                    .required(true)
+                    .value_parser(clap::value_parser!(i64).range(1..))
+                    .help("Its number in the list"),
+            ),
+        )
         .subcommand(of("drain", "Stop the server, and wait until all is on disk"))
+}
+
+fn lifetime(text: &str) -> Result<Option<Duration>, String> {
+    value::off_or(value::duration)(text)
 }
 
 impl Wish {
@@ -89,6 +123,15 @@ impl Wish {
                 Self { read_text: text == "-", ..plain(Command::Announce { text }) }
             }
             "reload" => plain(Command::Reload),
+            "invite" => plain(Command::Invite {
+                uses: matches.get_one("uses").copied().unwrap_or(1),
+                lifetime_s: matches
+                    .get_one::<Option<Duration>>("expires")
+                    .and_then(|lifetime| lifetime.map(|lifetime| lifetime.as_secs())),
+                note: word("note"),
+            }),
+            "invites" => plain(Command::Invitations),
+            "uninvite" => plain(Command::Uninvite { id: matches.get_one("id").copied().unwrap_or(0) }),
             "drain" => plain(Command::Drain),
             _ => return None,
         })

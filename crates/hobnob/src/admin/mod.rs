@@ -70,6 +70,7 @@ async fn carry_out(settings: &AdminSettings, wish: Wish) -> Result<u8, Failure> 
             }
             Reply::User(user) => print(&if json { text::json(&user) } else { text::user(&user) })?,
             Reply::Session(one) => print(&if json { text::json(&one) } else { text::session(&one) })?,
+            Reply::Invitation(one) => print(&if json { text::json(&one) } else { text::invitation(&one) })?,
             Reply::Status(status) => print(&if json { text::json(&status) } else { text::status(&status) })?,
         }
     }
@@ -77,7 +78,7 @@ async fn carry_out(settings: &AdminSettings, wish: Wish) -> Result<u8, Failure> 
 
 /// Whether its rows are the answer.
 fn is_list(command: &Command) -> bool {
-    matches!(command, Command::Users | Command::Sessions { .. } | Command::Status)
+    matches!(command, Command::Users | Command::Sessions { .. } | Command::Invitations | Command::Status)
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -2,7 +2,9 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use hobnob_server::admin::wire::{Command, Done, Reason, Session, SessionState, Status, User};
+use hobnob_server::admin::wire::{
+    Command, Done, Invitation, Made, Reason, Session, SessionState, Status, User,
+};
 use serde::Serialize;
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
@@ -18,6 +20,9 @@ pub(super) const NO_PASSWORD: &str = "no password: type one, give it on standard
 const NAME_COLUMNS: usize = 24;
 const STATE_COLUMNS: usize = 12;
 const FROM_COLUMNS: usize = 24;
+/// Columns of a number, and of a time.
+const ID_COLUMNS: usize = 8;
+const TIME_COLUMNS: usize = 24;
 
 /// The question for a new password.
 pub(super) fn password_of(name: &str) -> String {
@@ -71,6 +76,7 @@ pub(super) fn word(reason: Reason) -> &'static str {
         Reason::NameRefused => "name-refused",
         Reason::PasswordRefused => "password-refused",
         Reason::TextRefused => "text-refused",
+        Reason::NoSuchInvitation => "no-such-invitation",
         Reason::NotAllowed => "not-allowed",
         Reason::SettingsRefused => "settings-refused",
         Reason::NotPossible => "not-possible",
@@ -97,6 +103,7 @@ pub(super) fn heading(command: &Command) -> &'static str {
     match command {
         Command::Users => "NAME                    STATE       LAST SEEN\n",
         Command::Sessions { .. } => "NAME                    STATE       FROM                    SINCE\n",
+        Command::Invitations => "ID      USES LEFT   EXPIRES                 MADE                    NOTE\n",
         _ => "",
     }
 }
@@ -133,6 +140,43 @@ pub(super) fn session(session: &Session) -> String {
         padded(from, FROM_COLUMNS),
         time(session.since_ms.unwrap_or(session.used_ms)),
     )
+}
+
+/// A row of `invites`.
+pub(super) fn invitation(one: &Invitation) -> String {
+    let expires = one.expires_ms.map_or_else(|| "never".to_owned(), time);
+    let (id, uses) = (one.id.to_string(), one.uses_left.to_string());
+    let row = format!(
+        "{}{}{}{}{}",
+        padded(&id, ID_COLUMNS),
+        padded(&uses, STATE_COLUMNS),
+        padded(&expires, TIME_COLUMNS),
+        padded(&time(one.made_ms), TIME_COLUMNS),
+        one_line(&one.note)
+    );
+    format!("{}\n", row.trim_end())
+}
+
+/// What to hand on of an invitation. The code on a line of its own is for reading aloud, the link for pasting.
+fn made(made: &Made) -> String {
+    let Made { id, code, link, uses, expires_ms, registration } = made;
+    let times = if *uses == 1 { "one account".to_owned() } else { format!("{uses} accounts") };
+    let until =
+        expires_ms.map_or_else(|| ", without an end".to_owned(), |ms| format!(", until {}", time(ms)));
+    let mut lines = format!("Invitation {id}, for {times}{until}. It is shown only now\n\n");
+    let _ = writeln!(lines, "Code  {}", one_line(&code.0));
+    let _ = writeln!(lines, "Link  {}\n", one_line(&link.0));
+    lines +=
+        "A newcomer runs `hobnob chat HOST`, leaves the password empty, and gives the link or the code.\n";
+    lines += "The link also proves the server's key at the first contact.\n";
+    if registration != "invite" {
+        let _ = writeln!(
+            lines,
+            "Nobody asks for it yet: this server runs with --registration {}",
+            one_line(registration)
+        );
+    }
+    lines
 }
 
 /// The answer to `status`.
@@ -190,7 +234,9 @@ pub(super) fn done(command: &Command, done: &Done) -> String {
         },
         Command::Reload => reloaded(done),
         Command::Drain => "The server has stopped, everything it accepted is on disk\n".to_owned(),
-        Command::Users | Command::Sessions { .. } | Command::Status => String::new(),
+        Command::Invite { .. } => done.invitation.as_ref().map(made).unwrap_or_default(),
+        Command::Uninvite { id } => format!("Invitation {id} is taken back\n"),
+        Command::Users | Command::Sessions { .. } | Command::Invitations | Command::Status => String::new(),
     }
 }
 

@@ -30,7 +30,7 @@ use self::{
     driver::Driver,
     exchange::Exchange,
     face::Face,
-    login::{Dialogue, Step},
+    login::{Account, Dialogue, Step},
     peers::Peers,
 };
 use crate::{config::ChatSettings, signals::Signals};
@@ -175,9 +175,20 @@ async fn turn(dialogue: &mut Dialogue, step: Step, door: &mut Door, face: &mut F
             face.ask(prompt, secret)?;
             dialogue.typed(face.read(None).await?)
         }
-        Step::LookUp(name) => dialogue.found(&door.lookup(&name).await?),
-        Step::LogIn { name, password, register } => {
-            match door.login(&name, Proof::Password(password), register).await? {
+        Step::LookUp { name, invitation: None } => dialogue.found(&door.lookup(&name).await?),
+        Step::LookUp { name, invitation: Some(invitation) } => {
+            if let Some(key) = &invitation.key {
+                door.demand(key)?;
+            }
+            dialogue.found(&door.lookup_invited(&name, &invitation.code).await?)
+        }
+        Step::LogIn { name, password, account } => {
+            let login = match account {
+                Account::Known => door.login(&name, Proof::Password(password), false).await?,
+                Account::New => door.login(&name, Proof::Password(password), true).await?,
+                Account::Invited(code) => door.login_invited(&name, password, &code).await?,
+            };
+            match login {
                 Login::In { client, events, welcome } => {
                     return Ok(Turn::Over(Entry::In(client, events, welcome)));
                 }

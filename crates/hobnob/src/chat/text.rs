@@ -14,6 +14,7 @@ use hobnob_protocol::{
 pub(crate) const USERNAME: &str = "Username: ";
 pub(crate) const PASSWORD: &str = "Password: ";
 pub(crate) const NEW_USER: &str = "This is a new user. Enter a password: ";
+pub(crate) const INVITATION: &str = "Invitation: ";
 pub(crate) const OLD_PASSWORD: &str = "Old password: ";
 pub(crate) const NEW_PASSWORD: &str = "New password: ";
 pub(crate) const REPEAT_PASSWORD: &str = "Repeat the new password: ";
@@ -24,6 +25,13 @@ pub(crate) const LOCKED_NOW: &str =
 pub(crate) const LOCKED: &str =
     "Your account is blocked due to multiple login failures. Please try again later\n";
 pub(crate) const IN_USE: &str = "This account is already in use. Please enter another username\n";
+
+pub(crate) const BY_INVITATION: &str =
+    "New users need an invitation here. If you have one, leave the password empty\n";
+pub(crate) const NOT_INVITED: &str = "Error. This invitation is not valid\n";
+pub(crate) const NAME_TAKEN: &str = "Error. This name is taken. Please enter another username\n";
+/// After `Error. `, for a server that says only that it is so.
+pub(crate) const TRY_LATER: &str = "Too many tries from your address. Please try again later";
 
 pub(crate) const INVALID_COMMAND: &str = "Error. Invalid command\n";
 pub(crate) const INVALID_USER: &str = "Error. Invalid user\n";
@@ -109,6 +117,7 @@ pub(crate) fn login_refused(reason: login_refused::Reason, text: &str) -> String
         Reason::Locked => LOCKED.to_owned(),
         Reason::InUse => IN_USE.to_owned(),
         Reason::NameRefused => name_refused(text),
+        Reason::NotInvited => NOT_INVITED.to_owned(),
         Reason::Replaced => REPLACED.to_owned(),
         Reason::TimedOut => TIMED_OUT.to_owned(),
         Reason::Kicked => KICKED.to_owned(),
@@ -121,6 +130,11 @@ pub(crate) fn login_refused(reason: login_refused::Reason, text: &str) -> String
 /// A message as it is shown.
 pub(crate) fn message(sender: &str, text: &str) -> String {
     paragraph(&format!("{}: ", one_line(sender)), text)
+}
+
+/// To who tried a name in vain that may not be there yet.
+pub(crate) fn invited_by_chat(server: &str) -> String {
+    format!("If you are new, use your invitation with: hobnob chat {server}\n")
 }
 
 /// Someone came or went.

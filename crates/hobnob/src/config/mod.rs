@@ -6,7 +6,7 @@ mod example;
 mod serve;
 mod table;
 mod talk;
-mod value;
+pub(crate) mod value;
 
 use std::{
     collections::BTreeMap,

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use hobnob_server::config::Registration;
+
 use super::{Layers, Mistakes, Surroundings, value};
 use crate::log::Format;
 
@@ -22,8 +24,8 @@ pub(crate) struct ServeSettings {
     pub(crate) block_duration: Duration,
     /// `None`: nobody is logged out for doing nothing.
     pub(crate) idle_timeout: Option<Duration>,
-    /// Whether unknown names may register.
-    pub(crate) registration_open: bool,
+    /// Who may make an account.
+    pub(crate) registration: Registration,
     /// What a login is answered with.
     pub(crate) welcome: String,
     /// Where the certificate comes from.
@@ -91,7 +93,7 @@ impl ServeSettings {
         let credentials = l.given.get("credentials").map(|given| PathBuf::from(&given.value));
         let block_duration = l.check("block-duration", value::duration);
         let idle_timeout = l.check("idle-timeout", value::off_or(value::duration));
-        let registration_open = l.check("registration", value::either("open", "closed"));
+        let registration = l.check("registration", registration);
         let welcome = l.check("welcome", value::shown);
         let tls = l.check("tls", tls);
         let insecure = l.switch("insecure");
@@ -121,7 +123,7 @@ impl ServeSettings {
                 credentials,
                 block_duration: block_duration?,
                 idle_timeout: idle_timeout?,
-                registration_open: registration_open?,
+                registration: registration?,
                 welcome: welcome?,
                 tls: tls?,
                 relay: relay?,
@@ -174,7 +176,7 @@ impl ServeSettings {
         let all = [
             ("block-duration", self.block_duration != old.block_duration),
             ("idle-timeout", self.idle_timeout != old.idle_timeout),
-            ("registration", self.registration_open != old.registration_open),
+            ("registration", self.registration != old.registration),
             ("welcome", self.welcome != old.welcome),
             ("tls", self.tls != old.tls),
             ("relay-rate", self.relay_rate != old.relay_rate),
@@ -197,6 +199,15 @@ fn credentials_mistakes(path: &Path) -> Vec<String> {
         Ok(Ok(text)) => hobnob_server::import::parse(&text).err().unwrap_or_default(),
         Ok(Err(_)) => vec!["is not UTF-8".to_owned()],
         Err(error) => vec![format!("cannot be read: {error}")],
+    }
+}
+
+fn registration(text: &str) -> Result<Registration, String> {
+    match text {
+        "open" => Ok(Registration::Open),
+        "closed" => Ok(Registration::Closed),
+        "invite" => Ok(Registration::Invite),
+        _ => Err("is none of open, closed and invite".to_owned()),
     }
 }
 

@@ -51,7 +51,12 @@ pub(crate) const SERVE: &[Setting] = &[
     value("credentials", "FILE", None, "Accounts to import: lines of `username password`"),
     value("block-duration", "TIME", Some("60s"), "How long three wrong passwords in a row block a name"),
     value("idle-timeout", "off|TIME", Some("off"), "Log out who does nothing for this long"),
-    value("registration", "open|closed", Some("open"), "Whether a new name makes an account"),
+    value(
+        "registration",
+        "open|closed|invite",
+        Some("open"),
+        "Who may make an account: everybody, nobody, or who has a code of `hobnob admin invite`",
+    ),
     value(
         "welcome",
         "TEXT",

@@ -1,5 +1,7 @@
 use std::{collections::HashMap, io, time::Duration};
 
+use hobnob_server::config::Registration;
+
 use super::*;
 
 /// An environment and one file, `hobnob.toml`.
@@ -58,7 +60,7 @@ fn defaults_are_what_is_promised() {
     assert_eq!(settings.idle_timeout, None);
     assert_eq!(settings.welcome, "Welcome to the greatest messaging application ever!");
     assert_eq!(settings.tls, TlsSource::SelfSigned);
-    assert_eq!((settings.registration_open, settings.relay), (true, true));
+    assert_eq!((settings.registration, settings.relay), (Registration::Open, true));
     assert_eq!((settings.history, settings.sessions_per_user, settings.send_rate), (None, 1, Some(50)));
     assert_eq!(
         (settings.inbox_messages, settings.inbox_bytes, settings.inbox_per_sender),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 /// `60`, `60s`, `5m`, `2h`, `90d`; at least a second.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "is not a duration, write 60, 60s, 5m, 2h or 90d".to_owned();
     let (digits, unit) = split_unit(text);
     let seconds: u64 = match unit {
@@ -25,7 +25,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `off`, or what `parse` reads.
-pub(super) fn off_or<T>(
+pub(crate) fn off_or<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> impl Fn(&str) -> Result<Option<T>, String> {
     move |text| match text {
@@ -41,7 +41,7 @@ pub(super) fn rate(text: &str) -> Result<u32, String> {
 }
 
 /// A whole number from 1 on.
-pub(super) fn count(text: &str) -> Result<u32, String> {
+pub(crate) fn count(text: &str) -> Result<u32, String> {
     number(text)
         .and_then(|count| u32::try_from(count).ok())
         .filter(|count| *count > 0)
@@ -225,7 +225,6 @@ mod tests {
 
     #[test]
     fn words() {
-        check(either("open", "closed"), &[("open", true), ("closed", false)], &["Open", "", "true"]);
         check(switch, &[("true", true), ("1", true), ("false", false), ("off", false)], &["maybe", ""]);
         check(shown, &[("hi\nthere", "hi\nthere".to_owned()), ("", String::new())], &["\x1b[2J", "\x07"]);
     }

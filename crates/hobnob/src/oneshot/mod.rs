@@ -18,7 +18,7 @@ use std::{
 };
 
 use hobnob_client::{Client, Config, Door, Event, Events, Login, OpenError, Proof, Slot, Welcome};
-use hobnob_protocol::v1::login_refused::Reason;
+use hobnob_protocol::v1::{found::Answer, login_refused::Reason};
 
 pub(crate) use self::{files::files, get::get, send::send, share::share, tail::tail};
 use crate::{
@@ -128,8 +128,23 @@ impl Caller {
                 } if asked => {
                     say(&text::login_refused(reason, &text))?;
                 }
-                Login::Refused { reason, text } => return Err(refused(reason, &text)),
+                Login::Refused { reason, text } => {
+                    let hint = self.hint(&mut door, reason).await;
+                    return Err(Stop::Refused(text::login_refused(reason, &text) + &hint));
+                }
             }
+        }
+    }
+
+    /// What else to say of a login that was refused. A one-shot makes no account, and where new users are invited it
+    /// is not told whether there is one.
+    async fn hint(&self, door: &mut Door, reason: Reason) -> String {
+        if reason != Reason::WrongPassword && reason != Reason::LockedNow {
+            return String::new();
+        }
+        match door.lookup(&self.name).await {
+            Ok(found) if found.answer() == Answer::ByInvitation => text::invited_by_chat(&self.server()),
+            _ => String::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod support;
 mod server_process;
 
 mod accounts;
+mod invitations;
 mod sessions;
 mod socket;
 mod stop;

@@ -55,7 +55,7 @@ fn hello(version: u32) -> Vec<u8> {
 }
 
 fn lookup(id: u64) -> Vec<u8> {
-    encoded(id, Request::Lookup(Lookup { name: "hans".to_owned() }))
+    encoded(id, Request::Lookup(Lookup { name: "hans".to_owned(), ..Lookup::default() }))
 }
 
 fn encoded(id: u64, body: Request) -> Vec<u8> {
@@ -191,7 +191,7 @@ async fn flood(server: &Server, mut client: Client, pair: &mut Pair) {
     }
     let grown = server.rss_kib().saturating_sub(before);
     assert!(grown < PING_KIB_MAX, "{grown} KiB for unread pongs");
-    let last = encoded(1000, Request::Lookup(Lookup { name: "hans".to_owned() }));
+    let last = encoded(1000, Request::Lookup(Lookup { name: "hans".to_owned(), ..Lookup::default() }));
     client.raw(&frame(BINARY, &last)).await;
     loop {
         match client.read().await {

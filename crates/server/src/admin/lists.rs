@@ -137,7 +137,7 @@ pub(super) fn status(keeper: &Keeper) -> Status {
     }
 }
 
-fn fingerprint(keeper: &Keeper) -> String {
+pub(super) fn fingerprint(keeper: &Keeper) -> String {
     keeper.identity.as_ref().map_or_else(String::new, |identity| identity.get().fingerprint())
 }
 

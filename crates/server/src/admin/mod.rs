@@ -2,10 +2,11 @@
 //! root can use.
 //!
 //! [`wire`] says what is said there, `socket` carries it, and [`Keeper`] does it: `acts` change something (each in one
-//! transaction of the writer, answered when it is durable), `lists` only look. Every act is a line in the log;
-//! passwords and texts are not.
+//! transaction of the writer, answered when it is durable), `lists` only look, `invitations` does both. Every act is a line
+//! in the log; passwords, codes and texts are not.
 
 mod acts;
+mod invitations;
 mod lists;
 mod socket;
 pub mod wire;
@@ -75,6 +76,12 @@ impl Keeper {
             Command::Delete { name } => acts::delete(node, &name).await,
             Command::Announce { text } => acts::announce(node, text).await,
             Command::Reload => self.reloads.ask().await,
+            Command::Invite { uses, lifetime_s, note } => {
+                let wish = invitations::Wish { uses, lifetime_s, note };
+                invitations::invite(node, &lists::fingerprint(self), wish).await
+            }
+            Command::Invitations => invitations::list(node, replies).await?,
+            Command::Uninvite { id } => invitations::uninvite(node, id).await,
             Command::Drain => {
                 tracing::info!("told to drain");
                 if let Some(act) = act {

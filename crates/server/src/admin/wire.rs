@@ -17,7 +17,7 @@ pub const REQUEST_BYTES_MAX: usize = 6 * hobnob_protocol::limits::TEXT_BYTES_MAX
 /// Most bytes of a reply.
 pub const REPLY_BYTES_MAX: usize = 64 * 1024;
 
-/// A password that `Debug` does not show.
+/// A password, or the code of an invitation, that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(pub String);
@@ -107,6 +107,24 @@ pub enum Command {
     },
     /// Reads the settings, the certificate and the names of log files again.
     Reload,
+    /// A new invitation to register.
+    Invite {
+        /// How many accounts may be made with it.
+        uses: u32,
+        /// How long it is good, in seconds; `None`: for ever.
+        #[serde(default)]
+        lifetime_s: Option<u64>,
+        /// What is noted of it.
+        #[serde(default)]
+        note: String,
+    },
+    /// Every invitation that is good.
+    Invitations,
+    /// Takes an invitation back.
+    Uninvite {
+        /// Its number.
+        id: i64,
+    },
     /// Stops the server; answered when all is on disk.
     Drain,
 }
@@ -128,6 +146,8 @@ pub enum Reply {
     User(User),
     /// A row of `sessions`.
     Session(Session),
+    /// A row of `invitations`.
+    Invitation(Invitation),
     /// The row of `status`.
     Status(Box<Status>),
     /// The end: it is done, and what was changed is on disk.
@@ -182,6 +202,38 @@ pub struct Session {
     pub since_ms: Option<i64>,
     /// When it was last opened, resumed or went offline, in ms since 1970.
     pub used_ms: i64,
+}
+
+/// An invitation to register. Nobody can tell its code any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// Its number.
+    pub id: i64,
+    /// How many accounts may still be made with it.
+    pub uses_left: u32,
+    /// From when on it is worth nothing, in ms since 1970; `None`: never.
+    pub expires_ms: Option<i64>,
+    /// When it was made, in ms since 1970.
+    pub made_ms: i64,
+    /// What its maker has noted of it.
+    pub note: String,
+}
+
+/// An invitation that was made just now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its number.
+    pub id: i64,
+    /// Its code, to be read aloud. It is kept nowhere.
+    pub code: Password,
+    /// The code and the key of the server, to be pasted.
+    pub link: Password,
+    /// How many accounts may be made with it.
+    pub uses: u32,
+    /// From when on it is worth nothing, in ms since 1970; `None`: never.
+    pub expires_ms: Option<i64>,
+    /// Who may register here now: `open`, `closed` or `invite`. Only with the last one does anybody ask for it.
+    pub registration: String,
 }
 
 /// How the server is.
@@ -266,6 +318,12 @@ pub struct Done {
     /// `reload`: the file that was read again; if there is none, the server was started without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// `invite`: what was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<Made>,
+    /// `uninvite`: the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
 }
 
 /// Why nothing was done.
@@ -294,6 +352,8 @@ pub enum Reason {
     PasswordRefused,
     /// It cannot be said.
     TextRefused,
+    /// No invitation has this number.
+    NoSuchInvitation,
     /// The caller is neither the server's own user nor root.
     NotAllowed,
     /// Settings are wrong.
@@ -340,8 +400,10 @@ impl Command {
             Self::Delete { .. } => ("delete", "deleted"),
             Self::Announce { .. } => ("announce", "announced"),
             Self::Reload => ("reload", "settings read again"),
+            Self::Invite { .. } => ("invite", "an invitation made"),
+            Self::Uninvite { .. } => ("uninvite", "an invitation taken back"),
             Self::Drain => ("drain", "stopped"),
-            Self::Users | Self::Sessions { .. } | Self::Status => return None,
+            Self::Users | Self::Sessions { .. } | Self::Status | Self::Invitations => return None,
         };
         Some(Act { word, did })
     }
@@ -402,6 +464,11 @@ mod tests {
             Command::Add { name: name.clone(), password: Some(Password("x\n\"".to_owned())) },
             r#"{"version":1,"command":"add","name":"hans","password":"x\n\""}"#,
         );
+        check(Command::Uninvite { id: 7 }, r#"{"version":1,"command":"uninvite","id":7}"#);
+        check(
+            Command::Invite { uses: 30, lifetime_s: Some(60), note: "6b".to_owned() },
+            r#"{"version":1,"command":"invite","uses":30,"lifetime_s":60,"note":"6b"}"#,
+        );
         check(Command::Rename { name, to }, r#"{"version":1,"command":"rename","name":"hans","to":"yoda"}"#);
     }
 
@@ -428,7 +495,10 @@ mod tests {
     fn passwords_are_not_shown() {
         let password = Some(Password("secret".to_owned()));
         let command = Command::Add { name: "hans".to_owned(), password: password.clone() };
-        let done = Reply::Done(Done { password, ..Done::default() });
+        let secret = || Password("secret".to_owned());
+        let (code, link, registration) = (secret(), secret(), "invite".to_owned());
+        let invitation = Some(Made { id: 1, code, link, uses: 1, expires_ms: None, registration });
+        let done = Reply::Done(Done { password, invitation, ..Done::default() });
         assert!(!format!("{command:?} {done:?}").contains("secret"));
     }
 }

@@ -7,11 +7,15 @@ use hobnob_protocol::{
     device_challenge,
     limits::{PASSWORD_CHARS_MAX, TOKEN_LIFETIME},
     name::Name,
-    v1::{Device, Found, Login, found::Answer, login::Proof, login_refused::Reason},
+    v1::{Device, Found, Login, Lookup, found::Answer, login::Proof, login_refused::Reason},
 };
 
 use crate::{
-    handler::claim::{self, LoggedIn},
+    config::Registration,
+    handler::{
+        claim::{self, LoggedIn},
+        invitation::{self, Entrance, Worth},
+    },
     node::Node,
     rules::lockout,
     security::{self, By, Seen},
@@ -34,6 +38,7 @@ impl From<Reason> for Refusal {
         let text = match reason {
             Reason::Kicked => "Your session was ended by the server's keeper",
             Reason::Disabled => "This account is disabled. Please ask the server's keeper",
+            Reason::NotInvited => invitation::NOT_VALID,
             _ => "",
         };
         Self::Reply(reason, text.to_owned())
@@ -59,13 +64,24 @@ pub(crate) struct Greeted {
     pub(crate) nonce: [u8; 32],
 }
 
-/// Whether a name is new; silent about that where registration is closed.
-pub(crate) async fn lookup(node: &Node, name: &str) -> Result<Found> {
+/// Whether a name is new; silent about that where registration is closed, and to who shows no invitation where it
+/// takes one.
+pub(crate) async fn lookup(node: &Node, greeted: &Greeted, lookup: &Lookup) -> Result<Found> {
     let answer = |answer: Answer, reason: String| Found { answer: answer as i32, reason };
-    if !node.policy.get().registration_open {
-        return Ok(answer(Answer::Known, String::new()));
+    let silent = match node.policy.get().registration {
+        Registration::Open => None,
+        Registration::Closed => Some(Answer::Known),
+        Registration::Invite => match invitation::judge(node, greeted, &lookup.invitation).await? {
+            Worth::Good(_) => None,
+            Worth::NotShown => Some(Answer::ByInvitation),
+            Worth::Nothing => Some(Answer::InvitationRefused),
+            Worth::Throttled => Some(Answer::TryLater),
+        },
+    };
+    if let Some(silent) = silent {
+        return Ok(answer(silent, String::new()));
     }
-    let name = match Name::parse(name) {
+    let name = match Name::parse(&lookup.name) {
         Ok(name) => name,
         Err(error) => return Ok(answer(Answer::Refused, error.to_string())),
     };
@@ -141,14 +157,16 @@ async fn by_password(
     // A name that cannot be one is counted under what was typed, like any that nobody has.
     let name = Name::parse(&login.name);
     let key = name.as_ref().map_or(login.name.clone(), |name| name.key().to_owned());
+    // Who is not invited learns nothing of the name.
+    let entrance = invitation::entrance(node, greeted, login).await?;
     let found = find(node, &key).await?;
     seen.account = found.as_ref().map(|account| account.name.to_string());
-    if login.register && node.policy.get().registration_open {
+    if let Some(entrance) = entrance {
         if found.is_some() {
             return Err(Reason::NameTaken.into());
         }
         let name = name.map_err(|error| Refusal::Reply(Reason::NameRefused, error.to_string()))?;
-        return Ok((register(node, greeted, name, password, device.key.clone()).await?, 0));
+        return Ok((register(node, greeted, name, password, device.key.clone(), entrance).await?, 0));
     }
     // Asked for every name, so that the time does not tell which exist.
     let id = found.as_ref().map_or(AccountId(0), |account| account.id);
@@ -181,7 +199,7 @@ async fn by_password(
     Ok((account, u32::try_from(failed.await?).unwrap_or(u32::MAX)))
 }
 
-fn throttled() -> Refusal {
+pub(crate) fn throttled() -> Refusal {
     Refusal::Reply(Reason::Throttled, "Too many tries from your address. Please try again later".to_owned())
 }
 
@@ -241,6 +259,7 @@ async fn register(
     name: Name,
     password: &str,
     device: Bytes,
+    entrance: Entrance,
 ) -> Answered<Account> {
     // Of two names that look alike and come at once only one gets past the check.
     let _turn = node.gate.enter(&name.skeleton(), b"registration").await;
@@ -261,15 +280,18 @@ async fn register(
     let new = new_account(node, &name, hash);
     let key = new.key.clone();
     let added = node.writer.run(move |tx| {
-        let Some(id) = tx.add_account(&new)? else { return Ok(false) };
+        // A name that is gone meanwhile costs no invitation.
+        if tx.account_by_key(&new.key)?.is_some() {
+            return Ok(Err(Reason::NameTaken));
+        }
+        let Some(invitation) = entrance.pass(tx, new.created_ms)? else { return Ok(Err(Reason::NotInvited)) };
+        let Some(id) = tx.add_account(&new)? else { return Ok(Err(Reason::NameTaken)) };
         tx.add_device(id, &device, new.created_ms)?;
-        Ok(true)
+        Ok(Ok(invitation))
     });
-    if !added.await? {
-        return Err(Reason::NameTaken.into());
-    }
+    let invitation = added.await??;
     node.throttle.count(greeted.source, Attempt::NewAccount);
-    security::registered(greeted.address, name.display());
+    security::registered(greeted.address, name.display(), invitation);
     find(node, &key).await?.ok_or(Refusal::Internal)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod file;
+pub(crate) mod invitation;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod password;

@@ -66,7 +66,7 @@ pub(super) async fn enter<L: Link>(
     for _ in 1..LOGIN_FRAMES_MAX {
         let (id, request) = next(wire, &patience).await?;
         let body = match request {
-            Some(Request::Lookup(lookup)) => look_up(node, lookup).await,
+            Some(Request::Lookup(lookup)) => look_up(node, &greeted, lookup).await,
             Some(Request::Login(login)) => {
                 let device = login.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
                 match answer(login::login(node, &greeted, login).await)? {
@@ -113,8 +113,8 @@ fn greet(node: &Node, greeted: &Greeted, hello: &Hello) -> Result<Reply, Ended> 
     }))
 }
 
-async fn look_up(node: &Node, lookup: Lookup) -> Reply {
-    match login::lookup(node, &lookup.name).await {
+async fn look_up(node: &Node, greeted: &Greeted, lookup: Lookup) -> Reply {
+    match login::lookup(node, greeted, &lookup).await {
         Ok(found) => Reply::Found(found),
         Err(error) => crate::handler::presence::internal(&error),
     }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod blocks;
+mod invitations;
 mod keeping;
 mod logins;
 mod outboxes;
@@ -60,6 +61,8 @@ each_store! {
     logins: devices_are_bounded failures_are_kept unknown_names_are_bounded a_name_that_becomes_an_account_stays
         failed_logins_are_taken_once failed_logins_are_bounded a_device_that_goes_takes_its_failures
         a_failed_transaction_leaves_logins;
+    invitations: an_invitation_is_used_as_often_as_it_may an_expired_invitation_is_worth_nothing invitations_are_listed
+        invitations_are_taken_back codes_are_unique expired_invitations_go a_failed_transaction_leaves_invitations;
 }
 
 fn memory() -> MemoryStore {

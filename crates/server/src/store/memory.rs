@@ -7,6 +7,7 @@
 //! A transaction holds the lock: reads of the same store from inside `work` would wait for ever.
 
 mod accounts;
+mod invitations;
 mod logins;
 mod tx;
 
@@ -17,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{
-    Account, AccountId, Entry, Failures, Listed, OutboxId, OutboxState, Result, SERVER, SERVER_NAME,
-    SessionId, SessionRow, Store, StreamId, Tx, UNKNOWN_NAMES_MAX,
+    Account, AccountId, Entry, Failures, Invitation, InvitationId, Listed, OutboxId, OutboxState, Result,
+    SERVER, SERVER_NAME, SessionId, SessionRow, Store, StreamId, Tx, UNKNOWN_NAMES_MAX,
 };
 
 /// A store in memory. Clones share their data.
@@ -102,6 +103,9 @@ struct Data {
     /// Classes of `failures` whose name is no account, oldest first.
     unknown: BTreeMap<(i64, String, Vec<u8>), ()>,
     failed_logins: BTreeMap<(AccountId, Vec<u8>), u64>,
+    invitations: BTreeMap<InvitationId, Invitation>,
+    /// By the SHA-256 of the code.
+    invitation_codes: BTreeMap<[u8; 32], InvitationId>,
 }
 
 impl Data {
@@ -124,6 +128,10 @@ impl Data {
             created_ms: row.created_ms,
             blocked_until_ms: blocked.unwrap_or(0),
         })
+    }
+
+    fn invitation(&self, code_hash: &[u8; 32]) -> Option<Invitation> {
+        self.invitation_codes.get(code_hash).and_then(|id| self.invitations.get(id)).cloned()
     }
 
     fn tally(&self, stream: StreamId) -> Tally {
@@ -245,5 +253,15 @@ impl Store for MemoryStore {
         let data = self.data();
         let above = data.sessions.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
         Ok(above.filter(|row| row.ended.is_none()).take(max).cloned().collect())
+    }
+
+    fn invitation(&self, code_hash: &[u8; 32]) -> Result<Option<Invitation>> {
+        Ok(self.data().invitation(code_hash))
+    }
+
+    fn invitations(&self, after: InvitationId, max: usize) -> Result<Vec<Invitation>> {
+        let data = self.data();
+        let above = data.invitations.range((Bound::Excluded(after), Bound::Unbounded));
+        Ok(above.map(|(_, row)| row).take(max).cloned().collect())
     }
 }

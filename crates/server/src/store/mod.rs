@@ -27,6 +27,10 @@ pub struct SessionId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub i64);
 
+/// Row number of an invitation; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvitationId(pub i64);
+
 /// Who has sent what the server itself says, in broadcast only. No account has this number.
 pub const SERVER: AccountId = AccountId(-1);
 /// The name of that sender; nobody can register it.
@@ -219,6 +223,44 @@ pub struct NewSession {
     pub now_ms: i64,
 }
 
+/// An invitation to register, without its code. With its last use its row is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its row.
+    pub id: InvitationId,
+    /// How many accounts may still be made with it.
+    pub uses_left: u32,
+    /// From when on it is worth nothing, in ms since 1970; `None`: never.
+    pub expires_ms: Option<i64>,
+    /// When it was made, in ms since 1970.
+    pub made_ms: i64,
+    /// What its maker has noted of it.
+    pub note: String,
+}
+
+impl Invitation {
+    /// Whether an account can be made with it.
+    #[must_use]
+    pub fn is_good(&self, now_ms: i64) -> bool {
+        self.uses_left > 0 && self.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
+    }
+}
+
+/// What a new invitation starts with.
+#[derive(Clone, Debug)]
+pub struct NewInvitation {
+    /// SHA-256 of its code, which is kept nowhere; unique.
+    pub code_hash: [u8; 32],
+    /// How many accounts may be made with it, at least one.
+    pub uses: u32,
+    /// From when on it is worth nothing, in ms since 1970; `None`: never.
+    pub expires_ms: Option<i64>,
+    /// Now, in ms since 1970.
+    pub made_ms: i64,
+    /// What its maker notes of it.
+    pub note: String,
+}
+
 /// Failures of one class of login attempts: one name from strangers, or from one known device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
@@ -283,6 +325,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Sessions above `after` that have not ended, in the order of rows, at most `max`.
     fn sessions(&self, after: SessionId, max: usize) -> Result<Vec<SessionRow>>;
+
+    /// The invitation whose code has this SHA-256, expired or not.
+    fn invitation(&self, code_hash: &[u8; 32]) -> Result<Option<Invitation>>;
+
+    /// Invitations above `after`, expired or not, in the order of rows, at most `max`.
+    fn invitations(&self, after: InvitationId, max: usize) -> Result<Vec<Invitation>>;
 }
 
 /// One transaction. Sees its own writes.
@@ -426,6 +474,21 @@ pub trait Tx {
     /// How many failed logins by devices other than this one were counted since the last call; forgets all of
     /// the account's.
     fn take_failed_logins(&mut self, account: AccountId, device: &[u8]) -> Result<u64>;
+
+    // ------------------------------------------------------------ invitations
+
+    /// Makes an invitation.
+    fn add_invitation(&mut self, new: &NewInvitation) -> Result<InvitationId>;
+
+    /// Takes one use of the invitation whose code has this SHA-256; its row goes with the last. `None`, and nothing has
+    /// changed: there is none, or it has expired.
+    fn use_invitation(&mut self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<InvitationId>>;
+
+    /// Takes an invitation back; `false`: there is none.
+    fn remove_invitation(&mut self, id: InvitationId) -> Result<bool>;
+
+    /// Removes up to `max` invitations that have expired, the oldest first; returns how many there were.
+    fn trim_invitations(&mut self, now_ms: i64, max: usize) -> Result<usize>;
 }
 
 pub use hobnob_protocol::limits::OUTCOMES_KEPT;

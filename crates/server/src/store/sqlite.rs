@@ -7,6 +7,7 @@ mod accounts;
 mod cache;
 mod heal;
 mod inbox;
+mod invitations;
 mod journal;
 mod logins;
 mod open;
@@ -29,8 +30,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::{
-    Account, AccountId, Entry, Listed, Result, SessionId, SessionRow, Store, StoreError, StreamId, Tx,
-    UNKNOWN_NAMES_MAX,
+    Account, AccountId, Entry, Invitation, InvitationId, Listed, Result, SessionId, SessionRow, Store,
+    StoreError, StreamId, Tx, UNKNOWN_NAMES_MAX,
 };
 use cache::Cache;
 use reads::Readers;
@@ -260,6 +261,14 @@ impl Store for SqliteStore {
 
     fn sessions(&self, after: SessionId, max: usize) -> Result<Vec<SessionRow>> {
         self.readers.read(|conn| sessions::above(conn, after, max))
+    }
+
+    fn invitation(&self, code_hash: &[u8; 32]) -> Result<Option<Invitation>> {
+        self.readers.read(|conn| invitations::by_code(conn, code_hash))
+    }
+
+    fn invitations(&self, after: InvitationId, max: usize) -> Result<Vec<Invitation>> {
+        self.readers.read(|conn| invitations::above(conn, after, max))
     }
 }
 

@@ -291,6 +291,7 @@ impl Connection {
             background: false,
             device: Some(self.device(name)),
             position: None,
+            ..v1::Login::default()
         })
     }
 

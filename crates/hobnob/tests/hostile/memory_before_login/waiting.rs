@@ -114,7 +114,7 @@ async fn stays_open(server: SocketAddr) {
     let quiet = timeout(HANDSHAKE_TIMEOUT + SLACK / 2, async { tokio::join!(silent.read(), slow.read()) });
     assert!(quiet.await.is_err(), "nothing comes, and no end");
     silent.hello().await;
-    let lookup = Lookup { name: "luke".to_owned() };
+    let lookup = Lookup { name: "luke".to_owned(), ..Lookup::default() };
     assert!(matches!(silent.request(Request::Lookup(lookup)).await, Ok(Reply::Found(_))));
     slow.raw(&[0; 1000]).await;
     // The frame is complete now, if nonsense.

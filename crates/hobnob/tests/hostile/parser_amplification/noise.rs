@@ -101,7 +101,7 @@ fn draw(chance: &mut Chance, id: u64) -> Vec<u8> {
     let id = if chance.below(40) == 0 { chance.draw() % 3 } else { id };
     let (id, body) = match chance.below(13) {
         0 => (id, Request::Hello(Hello { version: chance.draw() as u32, ..Hello::default() })),
-        1 => (id, Request::Lookup(Lookup { name: text(chance) })),
+        1 => (id, Request::Lookup(Lookup { name: text(chance), invitation: Bytes::from(chance.bytes(20)) })),
         2 => (id, Request::Login(login(chance))),
         3 => (id, Request::Resume(resume(chance))),
         4..8 => (id, Request::Submit(Submit { number: chance.draw() % 4, op: op(chance) })),
@@ -198,6 +198,7 @@ fn login(chance: &mut Chance) -> Login {
         background: chance.below(2) == 0,
         device: device(chance),
         position: position(chance),
+        invitation: Bytes::from(chance.bytes(16)),
     }
 }
 

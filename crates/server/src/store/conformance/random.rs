@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::{
-    AccountId, DEVICES_MAX, Ended, Failures, NewName, NewSession, Outcome, Result, Secret, SessionId, Store,
-    StoreError, StreamId, Tx,
+    AccountId, DEVICES_MAX, Ended, Failures, InvitationId, NewInvitation, NewName, NewSession, Outcome,
+    Result, Secret, SessionId, Store, StoreError, StreamId, Tx,
 };
 use super::{Folder, memory, new_account, write};
 
@@ -36,6 +36,10 @@ enum Op {
     Delete(u8),
     ClearFailures(u8),
     Epoch(u8),
+    Invite { code: u8, uses: u32, expires_ms: Option<i64> },
+    UseInvitation(u8, i64),
+    Uninvite(u8),
+    TrimInvitations(i64, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +84,11 @@ fn op() -> impl Strategy<Value = Op> {
         1 => who().prop_map(Op::Delete),
         1 => (0..2 * FEW).prop_map(Op::ClearFailures),
         1 => any::<u8>().prop_map(Op::Epoch),
+        2 => (who(), 1..4_u32, proptest::option::of(ms()))
+            .prop_map(|(code, uses, expires_ms)| Op::Invite { code, uses, expires_ms }),
+        4 => (who(), ms()).prop_map(|(code, now_ms)| Op::UseInvitation(code, now_ms)),
+        1 => who().prop_map(Op::Uninvite),
+        1 => (ms(), max()).prop_map(|(now_ms, max)| Op::TrimInvitations(now_ms, max)),
     ]
 }
 
@@ -167,6 +176,19 @@ fn apply(tx: &mut dyn Tx, op: &Op, token: u64) -> Result<String> {
         Op::Delete(n) => format!("{:?}", tx.delete_account(account(n))?),
         Op::ClearFailures(n) => tx.clear_failures(&format!("n{n}"))?.to_string(),
         Op::Epoch(name) => format!("{:?}", tx.set_epoch(&[name])?),
+        Op::Invite { code, uses, expires_ms } => {
+            let code_hash = [code; 32];
+            // Codes are unique, so whatever is left of an earlier one is used first.
+            while tx.use_invitation(&code_hash, i64::MIN)?.is_some() {}
+            let note = token.to_string();
+            format!(
+                "{:?}",
+                tx.add_invitation(&NewInvitation { code_hash, uses, expires_ms, made_ms: 1, note })?
+            )
+        }
+        Op::UseInvitation(code, now_ms) => format!("{:?}", tx.use_invitation(&[code; 32], now_ms)?),
+        Op::Uninvite(id) => tx.remove_invitation(InvitationId(i64::from(id)))?.to_string(),
+        Op::TrimInvitations(now_ms, max) => tx.trim_invitations(now_ms, max)?.to_string(),
     })
 }
 
@@ -177,6 +199,7 @@ fn committed(store: &dyn Store) -> Result<Vec<String>> {
     let accounts: Vec<AccountId> = (0..FEW).map(account).collect();
     seen.push(format!("{:?} {:?}", store.heads(&streams)?, store.names(&accounts)?));
     let (listed, sessions) = (store.accounts("", 100)?, store.sessions(SessionId(0), 100)?);
+    seen.push(format!("{:?}", store.invitations(InvitationId(0), 100)?));
     seen.push(format!("{listed:?} {sessions:?} {:?}", store.accounts("n1", 2)?));
     seen.push(format!("{:?} {:?} {:?}", store.seen_since(0)?, store.seen_since(1)?, store.seen_since(20)?));
     for stream in streams {

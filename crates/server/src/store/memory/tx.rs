@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::{
-    Account, AccountId, Entry, Failures, NewAccount, NewName, NewSession, OUTCOMES_KEPT, OutboxId,
-    OutboxState, Outcome, Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
+    Account, AccountId, Entry, Failures, InvitationId, NewAccount, NewInvitation, NewName, NewSession,
+    OUTCOMES_KEPT, OutboxId, OutboxState, Outcome, Result, Secret, SessionId, SessionRow, StoreError,
+    StreamId, Tx, Unread,
 };
 use super::{AccountRow, Data, seconds};
 
@@ -41,7 +42,7 @@ impl<'a> MemoryTx<'a> {
         }));
     }
 
-    fn next_id(&mut self, table: &'static str) -> i64 {
+    pub(super) fn next_id(&mut self, table: &'static str) -> i64 {
         let id = self.data.last_ids.get(table).map_or(1, |last| last + 1);
         self.put(|data| &mut data.last_ids, table, Some(id));
         id
@@ -381,5 +382,21 @@ impl Tx for MemoryTx<'_> {
 
     fn take_failed_logins(&mut self, account: AccountId, device: &[u8]) -> Result<u64> {
         Ok(self.take_failed(account, device))
+    }
+
+    fn add_invitation(&mut self, new: &NewInvitation) -> Result<InvitationId> {
+        self.note_invitation(new)
+    }
+
+    fn use_invitation(&mut self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<InvitationId>> {
+        Ok(self.take_use(code_hash, now_ms))
+    }
+
+    fn remove_invitation(&mut self, id: InvitationId) -> Result<bool> {
+        Ok(self.forget_invitation(id))
+    }
+
+    fn trim_invitations(&mut self, now_ms: i64, max: usize) -> Result<usize> {
+        Ok(self.forget_expired(now_ms, max))
     }
 }

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_admin.sql"),
     include_str!("migrations/0003_journal.sql"),
+    include_str!("migrations/0004_invite.sql"),
 ];
 
 /// Says whose file it is: "hobn".

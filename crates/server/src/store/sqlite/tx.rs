@@ -10,12 +10,13 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::super::{
-    Account, AccountId, Failures, NewAccount, NewName, NewSession, OutboxId, OutboxState, Outcome, Result,
-    Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
+    Account, AccountId, Failures, InvitationId, NewAccount, NewInvitation, NewName, NewSession, OutboxId,
+    OutboxState, Outcome, Result, Secret, SessionId, SessionRow, StoreError, StreamId, Tx, Unread,
 };
 use super::SqliteOptions;
 use super::cache::Cache;
 use super::inbox::{Counted, Inbox};
+use super::invitations;
 use super::outbox::Outbox;
 use super::rows::{self, account_ids, int, stream_row, uint};
 use super::sessions;
@@ -376,5 +377,21 @@ impl Tx for SqliteTx<'_> {
 
     fn take_failed_logins(&mut self, account: AccountId, device: &[u8]) -> Result<u64> {
         self.take_failed(account, device)
+    }
+
+    fn add_invitation(&mut self, new: &NewInvitation) -> Result<InvitationId> {
+        invitations::add(self.conn, new)
+    }
+
+    fn use_invitation(&mut self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<InvitationId>> {
+        invitations::take_use(self.conn, code_hash, now_ms)
+    }
+
+    fn remove_invitation(&mut self, id: InvitationId) -> Result<bool> {
+        invitations::remove(self.conn, id)
+    }
+
+    fn trim_invitations(&mut self, now_ms: i64, max: usize) -> Result<usize> {
+        invitations::trim(self.conn, now_ms, max)
     }
 }
