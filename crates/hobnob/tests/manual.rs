@@ -14,7 +14,8 @@ fn printed(command: &mut Command) -> String {
 }
 
 fn hobnob(arguments: &[&str]) -> String {
-    printed(Command::new(env!("CARGO_BIN_EXE_hobnob")).args(arguments))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hobnob"));
+    printed(command.env_clear().env("HOME", "/nowhere").args(arguments))
 }
 
 /// The commands that `--help` lists.
@@ -109,4 +110,15 @@ fn completions_know_the_commands() {
         let mut bash = Command::new("bash");
         assert_eq!(printed(bash.args(["-c", complete, "bash"]).arg(path)).trim_end(), "admin");
     }
+}
+
+#[test]
+fn the_example_of_settings_is_what_the_program_prints() {
+    let printed =
+        hobnob(&["serve", "--listen", "0.0.0.0:4000", "--registration", "closed", "--print-config"]);
+    let shipped = include_str!("../../../deploy/hobnob.toml");
+    assert_eq!(
+        printed, shipped,
+        "`hobnob serve` with these flags has to be printed into deploy/hobnob.toml again"
+    );
 }
