@@ -11,7 +11,7 @@ It prints `hobnob is listening on ADDRESS, key SHA256:...` when it is ready, and
 first contact; with a certificate of their system's trust they check that instead.
 
 SIGTERM and SIGINT stop it within 8 seconds: clients are told, and all that was accepted is on disk. A second one stops it \
-at once.
+at once. SIGHUP, as `hobnob admin reload`, has it read its settings and certificate again and open the security log anew.
 
 Exit codes: 0 stopped, 1 it cannot start or go on, 2 misuse; nothing is bound before all settings are right.
 
