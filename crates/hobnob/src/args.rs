@@ -17,6 +17,7 @@ use crate::config::{
     ADMIN, AdminSettings, CHAT, ChatSettings, DOCTOR, FILES, GET, Layers, Mistakes, OneShotSettings, Process,
     SEND, SERVE, SHARE, ServeSettings, Setting, Shape, TAIL, example,
 };
+use crate::{man, notes};
 
 /// What the process is to do.
 pub(crate) enum Order {
@@ -40,6 +41,8 @@ pub(crate) enum Order {
     Demo,
     /// `admin COMMAND`
     Admin { settings: AdminSettings, wish: Wish },
+    /// Write the manual pages into this folder.
+    Man(PathBuf),
     /// Print this and be done.
     Print(String),
 }
@@ -104,6 +107,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Orde
         }
         Some(("demo", _)) => Ok(Order::Demo),
         Some(("admin", matches)) => keep(matches),
+        Some(("man", matches)) => manual(matches),
         Some(("completions", matches)) => Ok(Order::Print(completions(matches))),
         _ => Err(Misuse::Arguments(command().error(ErrorKind::MissingSubcommand, "no command was given"))),
     }
@@ -137,6 +141,15 @@ fn completions(matches: &ArgMatches) -> String {
         clap_complete::generate(*shell, &mut command(), "hobnob", &mut script);
     }
     String::from_utf8_lossy(&script).into_owned()
+}
+
+fn manual(matches: &ArgMatches) -> Result<Order, Misuse> {
+    if let Some(folder) = matches.get_one::<PathBuf>("out") {
+        return Ok(Order::Man(folder.clone()));
+    }
+    let pages = man::pages(command()).map_err(|error| Misuse::Arguments(error.into()))?;
+    let first = pages.into_iter().next().map(|(_, page)| page).unwrap_or_default();
+    Ok(Order::Print(String::from_utf8_lossy(&first).into_owned()))
 }
 
 /// The values of a table, with what was typed on top.
@@ -177,10 +190,13 @@ Pieces come from all who have them, and each is verified. Nothing is overwritten
 interrupted or fails, and the same command goes on from there. A file of which nobody has had what is missing for a \
 minute fails. Exits 0 only if everything is complete, 130 after Ctrl-C.";
 
-fn command() -> Command {
+/// The whole command line.
+pub(crate) fn command() -> Command {
     let port = Arg::new("port").value_name("PORT").value_parser(clap::value_parser!(u16).range(1..));
     let shell =
         Arg::new("shell").required(true).value_name("SHELL").help("bash, zsh, fish, elvish or powershell");
+    let out =
+        Arg::new("out").long("out").value_name("DIR").help("Write a page for each command into this folder");
     let print = Arg::new("print-config").long("print-config").action(ArgAction::SetTrue);
     let file = Arg::new("config").long("config").value_name("FILE").value_parser(OsStringValueParser::new());
     let file = file.help("TOML file that may hold all of these [env: HOBNOB_CONFIG]");
@@ -193,11 +209,13 @@ fn command() -> Command {
     Command::new("hobnob")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Instant messenger for people who run their own server")
+        .after_long_help(notes::HOBNOB)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
             Command::new("serve")
                 .about("Run a server")
+                .after_long_help(notes::SERVE)
                 .args(SERVE.iter().map(flag))
                 .arg(file.clone())
                 .arg(print.help("Print an example of that file, with what was given, and leave")),
@@ -205,6 +223,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("chat")
                 .about("Talk to others")
+                .after_long_help(notes::CHAT)
                 .args(CHAT.iter().map(flag))
                 .arg(port.clone())
                 .arg(file.clone()),
@@ -212,6 +231,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("send")
                 .about("Send one message, without coming online")
+                .after_long_help(notes::SEND)
                 .arg(to)
                 .arg(text.help("The message; `-` or nothing: all of standard input"))
                 .args(SEND.iter().map(flag))
@@ -220,6 +240,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("tail")
                 .about("Print what is said, until Ctrl-C")
+                .after_long_help(notes::TAIL)
                 .args(TAIL.iter().map(flag))
                 .arg(file.clone()),
         )
@@ -249,6 +270,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("doctor")
                 .about("Tell what stands between here and a server, and what that means for private talk")
+                .after_long_help(notes::DOCTOR)
                 .args(DOCTOR.iter().map(flag))
                 .arg(port)
                 .arg(file.clone()),
@@ -260,7 +282,12 @@ fn command() -> Command {
         .subcommand(
             Command::new("completions")
                 .about("Print completions for a shell")
-                .arg(shell.value_parser(clap::value_parser!(Shell))),
+                .arg(shell.value_parser(clap::value_parser!(Shell)).hide_possible_values(true)),
+        )
+        .subcommand(
+            Command::new("man")
+                .about("Print the manual page of hobnob, or write those of all commands")
+                .arg(out.value_parser(clap::value_parser!(PathBuf))),
         )
 }
 
@@ -333,6 +360,7 @@ mod tests {
             &["admin", "invite", "--expires", "never"],
             &["admin", "uninvite", "-1"],
             &["completions", "x"],
+            &["man", "serve"],
             &["share"],
             &["get"],
             &["files", "a", "b"],
@@ -347,6 +375,8 @@ mod tests {
             &["send", "bob", "--user", "hans", "--", "-x"],
             &["tail"],
             &["doctor"],
+            &["man"],
+            &["man", "--out", "x"],
             &["doctor", "localhost", "4000"],
             &["demo"],
             &["share", "a", "b", "--json"],

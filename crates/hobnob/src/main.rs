@@ -8,6 +8,8 @@ mod demo;
 mod doctor;
 mod files;
 mod log;
+mod man;
+mod notes;
 mod notify;
 mod oneshot;
 mod output;
@@ -23,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use args::{Misuse, Order};
 
 /// How long threads may take to end when all is on disk.
@@ -57,10 +60,13 @@ fn carry_out(order: Order) -> ExitCode {
         | Order::Demo
         | Order::Admin { .. } => log::show_warnings(false),
         // A server has a log of its own.
-        Order::Serve(..) | Order::Print(_) => {}
+        Order::Serve(..) | Order::Man(_) | Order::Print(_) => {}
     }
     let result = match order {
         Order::Print(text) => print(&text),
+        Order::Man(folder) => man::write(args::command(), &folder)
+            .map(|()| 0)
+            .with_context(|| format!("cannot write manual pages into {}", folder.display())),
         Order::Serve(settings, again) => serve::run(*settings, again),
         Order::Chat(settings) => in_runtime(chat::run(settings)),
         Order::Send { settings, to, text } => in_runtime(oneshot::send(settings, to, text)),

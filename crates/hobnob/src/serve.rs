@@ -160,6 +160,7 @@ fn server_config(settings: &ServeSettings) -> Config {
         tls: settings.tls.clone().into(),
         policy: policy(settings),
         relay: settings.relay.then(|| relay_policy(settings)),
+        proxies: settings.proxies.clone(),
     }
 }
 

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use hobnob_protocol::{limits, v1};
 
+use crate::proxy::Proxies;
+
 /// Everything `run` needs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,6 +19,8 @@ pub struct Config {
     pub policy: Policy,
     /// What the relay may do; `None`: there is none.
     pub relay: Option<RelayPolicy>,
+    /// Who may say where a connection comes from.
+    pub proxies: Proxies,
 }
 
 /// What the relay may do.

@@ -19,6 +19,7 @@ pub mod listen;
 pub mod mailbox;
 pub mod node;
 pub mod password;
+pub mod proxy;
 pub mod reader;
 mod refusals;
 pub mod relay;

@@ -17,6 +17,7 @@ use crate::{
     current::Current,
     identity::Identity,
     node::Node,
+    proxy::Proxies,
     throttle::Waiting,
     web::{Io, Web},
 };
@@ -29,6 +30,7 @@ pub async fn listen(
     node: Arc<Node>,
     listener: TcpListener,
     identity: Current<Identity>,
+    proxies: Arc<Proxies>,
     connections: TaskTracker,
 ) {
     loop {
@@ -39,14 +41,19 @@ pub async fn listen(
         };
         match accepted {
             Ok((stream, address)) => {
-                // Counted here, in the order they came, so that the oldest is the one that goes.
-                let waiting = node.throttle.wait(address.ip().into());
+                // Counted here, in the order they came, so that the oldest is the one that goes; whose a connection
+                // of a proxy is, only its request says, which has to come soon.
+                let mut waiting = node.throttle.arrive();
+                if !proxies.trusts(address.ip()) {
+                    waiting.place(address.ip().into());
+                }
                 // The certificate may be replaced; this connection keeps what it began with.
                 let (tls, server_key) = {
                     let identity = identity.get();
                     (identity.tls.clone().map(TlsAcceptor::from), identity.server_key.clone())
                 };
-                let connection = Connection { node: node.clone(), tls, server_key, address, waiting };
+                let (node, proxies) = (node.clone(), proxies.clone());
+                let connection = Connection { node, tls, server_key, proxies, address, waiting };
                 connections.spawn(connection.serve(stream, connections.clone()));
             }
             Err(error) => {
@@ -73,6 +80,7 @@ struct Connection {
     tls: Option<TlsAcceptor>,
     /// SHA-256 of the public key that is shown on it.
     server_key: Bytes,
+    proxies: Arc<Proxies>,
     address: SocketAddr,
     waiting: Waiting,
 }
@@ -80,14 +88,14 @@ struct Connection {
 impl Connection {
     /// Serves a connection until it is upgraded to a session, or gone.
     async fn serve(self, stream: TcpStream, sessions: TaskTracker) {
-        let Self { node, tls, server_key, address, waiting } = self;
+        let Self { node, tls, server_key, proxies, address, waiting } = self;
         let (evicted, shutdown, logged) = (waiting.evicted.clone(), node.shutdown.clone(), node.clone());
         // A connection that cannot send small frames at once is slower, not wrong.
         let _ = stream.set_nodelay(true);
         let serve = async {
             let Ok(Some(io)) = timeout(HANDSHAKE_TIMEOUT, handshake(tls, stream)).await else { return };
             let waiting = std::sync::Mutex::new(Some(waiting));
-            let web = Web { node, sessions, address: address.ip(), server_key, waiting };
+            let web = Web { node, sessions, peer: address.ip(), proxies, server_key, waiting };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(16 * 1024);
             http.pipeline_flush(false).keep_alive(true);

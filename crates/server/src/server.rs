@@ -165,6 +165,7 @@ impl Server {
             connections: connections.clone(),
         });
         let mut keeping = JoinSet::new();
+        let proxies = Arc::new(self.config.proxies.clone());
         let door = self.door;
         keeping.spawn(async move {
             let waiting = match &door {
@@ -176,7 +177,7 @@ impl Server {
         self.control.serves(&node);
         let identity = self.control.identity().clone();
         tokio::select! {
-            () = listen(node.clone(), listener, identity, connections.clone()) => {}
+            () = listen(node.clone(), listener, identity, proxies, connections.clone()) => {}
             () = writer_ended.cancelled() => shutdown.cancel(),
         }
         upkeep.shutdown().await;

@@ -85,13 +85,19 @@ struct Sources {
 
 impl Sources {
     fn of(&mut self, source: Source, now: Instant) -> &mut Counts {
+        let counted_as = self.counted_as(source, now);
+        self.counts.entry(counted_as).or_default()
+    }
+
+    /// The source itself, or the one that stands for all for which there is no room.
+    fn counted_as(&mut self, source: Source, now: Instant) -> Source {
         if self.counts.len() >= SOURCES_MAX && !self.counts.contains_key(&source) {
             self.counts.retain(|_, counts| !counts.is_idle(now));
             if self.counts.len() >= SOURCES_MAX {
-                return self.counts.entry(Source(IpAddr::V6(Ipv6Addr::UNSPECIFIED))).or_default();
+                return Source(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
             }
         }
-        self.counts.entry(source).or_default()
+        source
     }
 }
 
@@ -99,18 +105,43 @@ impl Sources {
 #[derive(Debug)]
 pub struct Waiting {
     sources: Arc<Mutex<Sources>>,
-    source: Source,
+    /// What it is counted as; `None`: not counted yet.
+    source: Option<Source>,
     id: u64,
     /// Cancelled when the connection has to go because its source has too many.
     pub evicted: CancellationToken,
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
+impl Waiting {
+    /// Counts it where it comes from, and nowhere else. If that source has too many, the one that waited longest is
+    /// evicted.
+    pub fn place(&mut self, source: Source) {
         let mut sources = lock(&self.sources);
-        if let Some(counts) = sources.counts.get_mut(&self.source) {
+        let source = sources.counted_as(source, Instant::now());
+        if self.source == Some(source) {
+            return;
+        }
+        self.leave(&mut sources);
+        let waiting = &mut sources.counts.entry(source).or_default().waiting;
+        if waiting.len() >= CONNECTIONS_MAX
+            && let Some((_, oldest)) = waiting.pop_front()
+        {
+            oldest.cancel();
+        }
+        waiting.push_back((self.id, self.evicted.clone()));
+        self.source = Some(source);
+    }
+
+    fn leave(&self, sources: &mut Sources) {
+        if let Some(counts) = self.source.and_then(|source| sources.counts.get_mut(&source)) {
             counts.waiting.retain(|(id, _)| *id != self.id);
         }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.leave(&mut lock(&self.sources));
     }
 }
 
@@ -122,18 +153,18 @@ impl Throttle {
     /// A connection begins. If its source has too many, the one that waited longest is evicted.
     #[must_use]
     pub fn wait(&self, source: Source) -> Waiting {
+        let mut waiting = self.arrive();
+        waiting.place(source);
+        waiting
+    }
+
+    /// A connection begins of which it is not known yet whose it is: it counts from when it is placed.
+    #[must_use]
+    pub fn arrive(&self) -> Waiting {
         let mut sources = lock(&self.sources);
         let id = sources.next_id;
         sources.next_id += 1;
-        let evicted = CancellationToken::new();
-        let waiting = &mut sources.of(source, Instant::now()).waiting;
-        if waiting.len() >= CONNECTIONS_MAX
-            && let Some((_, oldest)) = waiting.pop_front()
-        {
-            oldest.cancel();
-        }
-        waiting.push_back((id, evicted.clone()));
-        Waiting { sources: self.sources.clone(), source, id, evicted }
+        Waiting { sources: self.sources.clone(), source: None, id, evicted: CancellationToken::new() }
     }
 
     /// Whether the source may try that now.
@@ -184,6 +215,34 @@ mod tests {
         waiting.push(throttle.wait(source("10.0.0.1")));
         assert!(waiting[0].evicted.is_cancelled());
         assert!(waiting[1..].iter().all(|one| !one.evicted.is_cancelled()));
+    }
+
+    #[tokio::test]
+    async fn a_connection_counts_where_it_was_placed_last() {
+        let throttle = Throttle::default();
+        let mut arrived: Vec<_> = (0..=CONNECTIONS_MAX).map(|_| throttle.arrive()).collect();
+        assert!(arrived.iter().all(|one| !one.evicted.is_cancelled()));
+        arrived[0].place(source("10.0.0.1"));
+        arrived[0].place(source("10.0.0.2"));
+        arrived[1..].iter_mut().for_each(|one| one.place(source("10.0.0.1")));
+        assert!(arrived.iter().all(|one| !one.evicted.is_cancelled()));
+        // Once more where it is already makes it no younger.
+        arrived[1].place(source("10.0.0.1"));
+        arrived[0].place(source("10.0.0.1"));
+        assert!(arrived[1].evicted.is_cancelled());
+        assert!(arrived[2..].iter().chain([&arrived[0]]).all(|one| !one.evicted.is_cancelled()));
+        drop(arrived);
+        assert!(lock(&throttle.sources).counts.values().all(|counts| counts.waiting.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn sources_beyond_those_that_are_kept_share_a_count_and_leave_it() {
+        let throttle = Throttle::default();
+        let kept = (0..SOURCES_MAX).map(|n| Source(IpAddr::from((n as u32 | 10 << 24).to_be_bytes())));
+        let _kept: Vec<_> = kept.map(|source| throttle.wait(source)).collect();
+        drop([throttle.wait(source("192.0.2.1")), throttle.wait(source("192.0.2.2"))]);
+        let shared = Source(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        assert!(lock(&throttle.sources).counts[&shared].waiting.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,10 @@
 //! HTTP on the server's port: the WebSocket that clients talk over, the way to the relay, and signs of health.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -36,6 +40,7 @@ use tokio_util::{either::Either, task::TaskTracker};
 use crate::{
     link::{Gone, Incoming, Link},
     node::Node,
+    proxy::Proxies,
     relay::{self, Visitor},
     session,
     throttle::Waiting,
@@ -52,11 +57,14 @@ const WRITE_BUFFER_BYTES: usize = 4096;
 pub(crate) struct Web {
     pub(crate) node: Arc<Node>,
     pub(crate) sessions: TaskTracker,
-    pub(crate) address: IpAddr,
+    /// Who made the connection.
+    pub(crate) peer: IpAddr,
+    /// Who may have made it for somebody else.
+    pub(crate) proxies: Arc<Proxies>,
     /// SHA-256 of the public key that was shown on it.
     pub(crate) server_key: Bytes,
     /// Taken by the session, if there comes to be one.
-    pub(crate) waiting: std::sync::Mutex<Option<Waiting>>,
+    pub(crate) waiting: Mutex<Option<Waiting>>,
 }
 
 impl Web {
@@ -65,10 +73,11 @@ impl Web {
         &self,
         request: Request<RequestBody>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let source = self.source(request.headers());
         Ok(match (request.method(), request.uri().path()) {
-            (&Method::GET, CONNECT_PATH) => self.connect(request).unwrap_or_else(|refused| *refused),
+            (&Method::GET, CONNECT_PATH) => self.connect(request, source).unwrap_or_else(|refused| *refused),
             (&Method::GET, RELAY_PATH) if self.node.relay.is_some() => {
-                self.relay(request).unwrap_or_else(|refused| *refused)
+                self.relay(request, source).unwrap_or_else(|refused| *refused)
             }
             // Clients measure how far the relay is.
             (&Method::GET, RELAY_PROBE_PATH) if self.node.relay.is_some() => text(StatusCode::OK, ""),
@@ -77,6 +86,18 @@ impl Web {
             (&Method::GET, "/") => text(StatusCode::OK, "hobnob: join with `hobnob chat`\n"),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         })
+    }
+
+    /// Where a request comes from. One that a proxy has passed on counts there from now on.
+    fn source(&self, headers: &HeaderMap) -> IpAddr {
+        if !self.proxies.trusts(self.peer) {
+            return self.peer;
+        }
+        let source = self.proxies.source(self.peer, headers);
+        if let Some(waiting) = &mut *self.waiting() {
+            waiting.place(source.into());
+        }
+        source
     }
 
     /// Ready: not stopping, and the store writes.
@@ -93,10 +114,10 @@ impl Web {
     }
 
     /// A client that wants to talk.
-    fn connect(&self, mut request: Request<RequestBody>) -> Answer {
+    fn connect(&self, mut request: Request<RequestBody>, address: IpAddr) -> Answer {
         let accept = accept_key(request.headers())?;
         let waiting = self.take_waiting()?;
-        let (node, address, server_key) = (self.node.clone(), self.address, self.server_key.clone());
+        let (node, server_key) = (self.node.clone(), self.server_key.clone());
         let upgraded = hyper::upgrade::on(&mut request);
         self.sessions.spawn(async move {
             // An upgrade that comes to nothing is a connection that is gone.
@@ -107,22 +128,25 @@ impl Web {
     }
 
     /// A client that wants to reach others over the relay.
-    fn relay(&self, mut request: Request<RequestBody>) -> Answer {
+    fn relay(&self, mut request: Request<RequestBody>, address: IpAddr) -> Answer {
         let accept = accept_key(request.headers())?;
         let Some(relay) = &self.node.relay else { return Err(refuse(StatusCode::NOT_FOUND, "not found\n")) };
         let Some(version) = relay::version(request.headers()) else {
             return Err(refuse(StatusCode::BAD_REQUEST, "unknown version of the relay's protocol\n"));
         };
         let waiting = self.take_waiting()?;
-        let visitor = Visitor::new(request.headers(), version, self.address, waiting);
+        let visitor = Visitor::new(request.headers(), version, address, waiting);
         relay.receive(hyper::upgrade::on(&mut request), visitor);
         switch(&accept, Some(version.to_header_value()))
     }
 
     /// The connection's place among those without a login, which goes with the WebSocket.
     fn take_waiting(&self) -> Result<Waiting, Box<Response<Full<Bytes>>>> {
-        let waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        waiting.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "one WebSocket a connection\n"))
+        self.waiting().take().ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "one WebSocket a connection\n"))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

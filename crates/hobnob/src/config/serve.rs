@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hobnob_server::config::Registration;
+use hobnob_server::{config::Registration, proxy::Proxies};
 
 use super::{Layers, Mistakes, Surroundings, value};
 use crate::log::Format;
@@ -30,6 +30,8 @@ pub(crate) struct ServeSettings {
     pub(crate) welcome: String,
     /// Where the certificate comes from.
     pub(crate) tls: TlsSource,
+    /// Who may say where a connection comes from.
+    pub(crate) proxies: Proxies,
     /// Whether private talk is relayed.
     pub(crate) relay: bool,
     /// Bytes a second that one user may send over the relay; `None`: no limit.
@@ -97,6 +99,7 @@ impl ServeSettings {
         let welcome = l.check("welcome", value::shown);
         let tls = l.check("tls", tls);
         let insecure = l.switch("insecure");
+        let proxies = l.check("trusted-proxy", value::off_or(str::parse::<Proxies>));
         let relay = l.check("relay", value::off_or(on)).map(|relay| relay.is_some());
         let relay_rate = l.check("relay-rate", value::off_or(value::byte_rate));
         let history = l.check("history", value::off_or(value::duration));
@@ -126,6 +129,7 @@ impl ServeSettings {
                 registration: registration?,
                 welcome: welcome?,
                 tls: tls?,
+                proxies: proxies?.unwrap_or_default(),
                 relay: relay?,
                 relay_rate: relay_rate?,
                 history: history?,
@@ -161,6 +165,9 @@ impl ServeSettings {
         let plain = |settings: &Self| settings.tls == TlsSource::Off;
         if keep("tls", plain(&self) != plain(old)) {
             self.tls.clone_from(&old.tls);
+        }
+        if keep("trusted-proxy", self.proxies != old.proxies) {
+            self.proxies.clone_from(&old.proxies);
         }
         if keep("relay", self.relay != old.relay) {
             self.relay = old.relay;

@@ -70,6 +70,12 @@ pub(crate) const SERVE: &[Setting] = &[
         "The certificate: made at first start, none, or two PEM files",
     ),
     switch("insecure", "Allow --tls off on an address that others can reach"),
+    value(
+        "trusted-proxy",
+        "off|ADDRESS[/BITS],…",
+        Some("off"),
+        "Proxies whose X-Forwarded-For says where a connection comes from",
+    ),
     value("relay", "on|off", Some("on"), "Relay private talk where no direct path exists"),
     value("relay-rate", "SIZE/s|off", Some("16M/s"), "How fast one user may send over the relay"),
     value("history", "off|TIME", Some("off"), "How long messages are kept after delivery"),

@@ -86,6 +86,7 @@ async fn in_a_folder(scene: &[Step], show: &Show<'_>) -> Result<Outcome> {
             tls: Tls::SelfSigned,
             policy: Policy::default(),
             relay: Some(RelayPolicy { rate: Some(RELAY_RATE) }),
+            proxies: Default::default(),
         };
         tokio::task::spawn_blocking(move || Server::open(config, &|_, _| ())).await??
     };

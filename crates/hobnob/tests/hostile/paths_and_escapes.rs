@@ -147,7 +147,7 @@ async fn nothing_that_is_said_to_a_server_steers_a_log_or_the_keeper() {
         assert_eq!(refused.err(), Some(Reason::WrongPassword), "{name:?}");
         let refused = stranger.log_in(name, "guess", true).await;
         assert!(refused.is_err(), "{name:?}");
-        let lookup = hobnob_protocol::v1::Lookup { name: name.to_owned() };
+        let lookup = hobnob_protocol::v1::Lookup { name: name.to_owned(), ..Default::default() };
         let _ = stranger.request(hobnob_protocol::v1::client_frame::Body::Lookup(lookup)).await;
         for (code, said, warned) in [
             server.command(&["admin", "unlock", name]),

@@ -149,6 +149,11 @@ impl World {
 pub(crate) struct Chat(Running);
 
 impl Chat {
+    /// A chat that is started in a way of its own.
+    pub(crate) fn start(command: Command, log: PathBuf) -> Self {
+        Self(Running::start(command, log))
+    }
+
     /// Types a line.
     pub(crate) fn types(&self, line: &str) {
         self.0.write(&format!("{line}\n"));

@@ -37,7 +37,8 @@ impl Running {
     pub async fn start(relay: Option<RelayPolicy>, policy: Policy) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().to_owned();
-        let config = Config { data, credentials: None, tls: Tls::Off, policy, relay };
+        let proxies = Default::default();
+        let config = Config { data, credentials: None, tls: Tls::Off, policy, relay, proxies };
         let server = tokio::task::spawn_blocking(|| Server::open(config, &|_, _| {})).await.unwrap().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());

@@ -99,7 +99,7 @@ impl World {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { queue.run_inline(&store, tokio::task::yield_now).await });
         let shown = Identity { tls: identity.tls.filter(|_| setup.tls), ..identity };
-        tasks.spawn(listen(node, listener, shown.into(), TaskTracker::new()));
+        tasks.spawn(listen(node, listener, shown.into(), Arc::default(), TaskTracker::new()));
         let scheme = if setup.tls { "https" } else { "http" };
         Self {
             relay,

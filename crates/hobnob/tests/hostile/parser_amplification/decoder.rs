@@ -65,7 +65,12 @@ async fn small_frames_that_are_large_in_memory_leave_nothing_behind() {
             if swelling.id > 0 {
                 assert!(stranger.reply(swelling.id).await.is_ok(), "{case}");
             }
-            stranger.send(swelling.id + 50, Request::Lookup(Lookup { name: "hans".to_owned() })).await;
+            stranger
+                .send(
+                    swelling.id + 50,
+                    Request::Lookup(Lookup { name: "hans".to_owned(), ..Lookup::default() }),
+                )
+                .await;
             assert!(stranger.reply(swelling.id + 50).await.is_ok(), "{case}");
         }
         for (case, swelling) in swelling(100 + 10 * turn, FRAME_BYTES_MAX) {
@@ -111,7 +116,7 @@ async fn what_is_nested_deeply_is_no_frame() {
     let mut client = Client::greeted(server.address).await;
     let known = codec::encode(&ClientFrame {
         id: 7,
-        body: Some(Request::Lookup(Lookup { name: "hans".to_owned() })),
+        body: Some(Request::Lookup(Lookup { name: "hans".to_owned(), ..Lookup::default() })),
     });
     client.raw(&frame(BINARY, &[&known[..], &many].concat())).await;
     assert!(matches!(client.reply(7).await, Ok(Reply::Found(_))));
@@ -129,7 +134,7 @@ async fn a_message_in_endless_empty_parts_costs_nothing() {
     let before = server.rss_kib();
     let lookup = codec::encode(&ClientFrame {
         id: 7,
-        body: Some(Request::Lookup(Lookup { name: "hans".to_owned() })),
+        body: Some(Request::Lookup(Lookup { name: "hans".to_owned(), ..Lookup::default() })),
     });
     client.raw(&frame(BINARY & MORE, &lookup[..3])).await;
     let empty = frame(0x80 & MORE, &[]).repeat(10_000);
