@@ -143,7 +143,7 @@ fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<
         number: submit.number,
         op,
         now_ms: live.node.world.now_ms(),
-        acks: live.acks_in.clone(),
+        mailbox: live.mailbox.clone(),
         verdict: None,
         node: live.node.clone(),
     };

@@ -4,6 +4,8 @@
 mod door;
 pub(crate) mod live;
 mod push;
+mod times;
+mod turn;
 pub(crate) mod wire;
 
 use std::{net::IpAddr, sync::Arc};

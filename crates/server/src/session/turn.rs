@@ -1,0 +1,244 @@
+//! What a session does while its connection lasts.
+//!
+//! Each turn it looks at all it waits for at once: the server's end, its mailbox, frames, the time; deals with what is
+//! there; and writes once, when nothing more is. Submits go to the writer without waiting; anything else is held until
+//! all of them are answered, so that requests take effect and are answered in the order sent.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hobnob_protocol::{
+    close::Close,
+    limits::FRAME_BYTES_MAX,
+    v1::{ClientFrame, reply::Body as Reply},
+};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::{
+    dispatch,
+    handler::private,
+    hub::Mail,
+    link::{Gone, Link},
+    session::{
+        live::{Live, Step, Stop},
+        times::Due,
+        wire::Input,
+    },
+    store::Ended,
+};
+
+/// Submits of one session that wait for the writer; a client keeps to less.
+const IN_FLIGHT_MAX: usize = 64;
+/// Things taken from one source before the others get their turn.
+const TURN: usize = 64;
+/// How long a drain waits for answers of the writer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a look at all that a session waits for has found.
+struct Found {
+    stopping: bool,
+    mail: Option<Mail>,
+    input: Option<Input>,
+    due: bool,
+}
+
+impl<L: Link> Live<L> {
+    /// Lives until something ends it.
+    pub(super) async fn live(&mut self) -> Step {
+        let (id, opened) = self.opened.take().expect("a session lives once");
+        self.wire.reply(id, Reply::Opened(*opened)).await?;
+        self.wire.flush().await?;
+        self.push.begin();
+        self.confirm().await?;
+        // A token of its own: looking at one takes its lock, and everybody would look at that of all.
+        let stopping = self.node.shutdown.child_token();
+        let mut stopping = pin!(stopping.cancelled());
+        let mut alarm = pin!(sleep_until(self.times.next()));
+        let mut frames = 0;
+        loop {
+            let behind = self.push.is_behind() && !self.background;
+            if behind {
+                self.catch_up().await?;
+            }
+            let found = self.look(stopping.as_mut(), alarm.as_mut(), behind).await;
+            frames = if found.input.is_some() { frames + 1 } else { 0 };
+            self.deal(found).await?;
+            // While there is more to read, what it leads to is written together.
+            if frames % TURN == 0 {
+                self.wire.flush().await?;
+            }
+        }
+    }
+
+    /// Pushes a page of what waits in the store, between two looks at everything else.
+    async fn catch_up(&mut self) -> Step {
+        self.push.catch_up(&self.node, &mut self.wire).await?;
+        if !self.greeted && !self.push.is_behind() {
+            self.greeted = true;
+            self.tell_private().await?;
+        }
+        Ok(())
+    }
+
+    /// Says what stands of private talk. Straight to the client: however much it is, its mailbox keeps its room.
+    async fn tell_private(&mut self) -> Step {
+        for frame in private::arrived(&self.node, self.place) {
+            self.wire.send_encoded(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the session takes frames. It does not while it has more than it can work off itself.
+    fn reads(&self) -> bool {
+        self.held.is_none() && self.in_flight < IN_FLIGHT_MAX && !self.times.is_paused()
+    }
+
+    /// Waits until something is there. Where there is something to do all the same it only looks.
+    async fn look(
+        &mut self,
+        mut stopping: Pin<&mut impl Future<Output = ()>>,
+        mut alarm: Pin<&mut Sleep>,
+        only_looks: bool,
+    ) -> Found {
+        // Set anew only when it is too late: that the next thing is due later is seen when it goes off.
+        let next = self.times.next();
+        if next < alarm.deadline() || alarm.is_elapsed() {
+            alarm.as_mut().reset(next);
+        }
+        let (reads, waits) = (self.reads(), !only_looks && self.wire.is_flushed());
+        poll_fn(|context| {
+            let found = Found {
+                stopping: stopping.as_mut().poll(context).is_ready(),
+                mail: ready(self.mail.poll_recv(context)),
+                input: if reads { ready(self.poll_input(context)) } else { None },
+                due: alarm.as_mut().poll(context).is_ready(),
+            };
+            let nothing = !found.stopping && found.mail.is_none() && found.input.is_none() && !found.due;
+            if nothing && waits { Poll::Pending } else { Poll::Ready(found) }
+        })
+        .await
+    }
+
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+        pin!(self.wire.recv(FRAME_BYTES_MAX)).poll(context)
+    }
+
+    async fn deal(&mut self, found: Found) -> Step {
+        if found.stopping {
+            return self.drain(found.mail).await;
+        }
+        let (mut next, mut taken) = (found.mail, 0);
+        while let Some(mail) = next {
+            self.mail(mail).await?;
+            taken += 1;
+            next = if taken < TURN { self.mail.try_recv() } else { None };
+        }
+        if let Some(input) = found.input {
+            self.input(input).await?;
+        }
+        if found.due {
+            self.tick().await?;
+        }
+        if self.greeted
+            && self.in_flight == 0
+            && let Some(frame) = self.held.take()
+        {
+            self.frame(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn mail(&mut self, mail: Mail) -> Step {
+        match mail {
+            Mail::Answer(id, submitted) => {
+                self.in_flight -= 1;
+                self.wire.reply(id, Reply::Submitted(submitted)).await?;
+            }
+            Mail::Entry(entry) => {
+                self.shared.mail_bytes.fetch_sub(entry.frame.len(), Ordering::Relaxed);
+                self.push.offer(&mut self.wire, entry).await?;
+            }
+            Mail::Frame(frame) => self.wire.send_encoded(frame).await?,
+            Mail::LookAgain => {}
+            // While the session itself does not read, an answer could not be seen; its writes go through.
+            Mail::Probe(probe) if !self.reads() => drop(probe.send(())),
+            Mail::Probe(probe) => {
+                self.probes.push(probe);
+                self.wire.ping().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn input(&mut self, input: Input) -> Step {
+        self.times.heard();
+        match input {
+            Input::Alive => {
+                for probe in self.probes.drain(..) {
+                    // Who asked may have stopped waiting.
+                    let _ = probe.send(());
+                }
+                Ok(())
+            }
+            Input::Frame(frame) => self.frame(frame).await,
+            Input::Bad(close) => Err(Stop::Break(close)),
+            Input::Gone => Err(Stop::Gone),
+        }
+    }
+
+    async fn frame(&mut self, frame: ClientFrame) -> Step {
+        if !self.greeted || dispatch::must_wait(&frame) && self.in_flight > 0 {
+            self.held = Some(frame);
+            return Ok(());
+        }
+        if let Some((id, body)) = dispatch::dispatch(self, frame).await? {
+            self.wire.reply(id, body).await?;
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> Step {
+        let reads = self.reads();
+        match self.times.tick(Instant::now(), reads) {
+            Due::Nothing => Ok(()),
+            Due::Ping => Ok(self.wire.ping().await?),
+            Due::Idle => Err(Stop::Over(Ended::TimedOut, Close::Idle)),
+            Due::Unresponsive => Err(Stop::Break(Close::Unresponsive)),
+        }
+    }
+
+    /// The server stops: what was taken is answered, then the client is told.
+    async fn drain(&mut self, mut first: Option<Mail>) -> Step {
+        let answers = async {
+            while self.in_flight > 0 {
+                let mail = match first.take() {
+                    Some(mail) => mail,
+                    None => self.mail.recv().await,
+                };
+                // What else is there is in the store, or of no use any more.
+                if let Mail::Answer(id, submitted) = mail {
+                    self.in_flight -= 1;
+                    self.wire.reply(id, Reply::Submitted(submitted)).await?;
+                }
+            }
+            Ok::<_, Gone>(())
+        };
+        // What is not answered by then is asked again after the restart.
+        if let Ok(result) = timeout(DRAIN_TIMEOUT, answers).await {
+            result?;
+        }
+        Err(Stop::Break(Close::GoingAway))
+    }
+}
+
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
