@@ -166,6 +166,13 @@ pub fn mailbox() -> (Handle, Receiver<Mail>) {
 }
 
 impl Handle {
+    /// Notes where the connection starts in its streams, for the sweep; `behind`: the store has more.
+    pub(crate) fn starts(&self, inbox: u64, broadcast: u64, behind: bool) {
+        self.shared.sent_inbox.store(inbox, Ordering::Relaxed);
+        self.shared.sent_broadcast.store(broadcast, Ordering::Relaxed);
+        self.shared.behind.store(behind, Ordering::Release);
+    }
+
     /// What answers of the writer are sent to.
     pub(crate) fn mailbox(&self) -> Sender<Mail> {
         self.mailbox.clone()
@@ -358,13 +365,6 @@ impl Hub {
         let users = lock(&self.users);
         let seen = users.iter().filter(|(id, user)| **id != asker && !user.blocks.contains(asker));
         seen.map(|(id, user)| (*id, user.name.clone())).collect()
-    }
-
-    /// Blocks that were committed while the user's session was on its way here.
-    pub fn add_blocks(&self, blocker: AccountId, blocked: &[AccountId]) {
-        if let Some(user) = lock(&self.users).get(&blocker) {
-            blocked.iter().for_each(|blocked| user.blocks.set(*blocked, true));
-        }
     }
 
     /// A block was committed or removed.

@@ -155,21 +155,43 @@ impl Writer {
         R: Send + 'static,
         F: FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
     {
+        self.run_then(work, |value| value).await
+    }
+
+    /// The same; as soon as it is durable, and before anyone is told of a request that comes after it, `then` is
+    /// done with the outcome, on the writer's thread. It must not block.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn run_then<V, R, F, G>(&self, work: F, then: G) -> Result<R>
+    where
+        V: Send + 'static,
+        R: Send + 'static,
+        F: FnMut(&mut dyn Tx) -> Result<V> + Send + 'static,
+        G: FnOnce(V) -> R + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Closure { work, value: None, reply };
+        let job = Closure { work, value: None, then, reply };
         let ended = || StoreError::Database("the writer has ended".to_owned());
         self.queue.send(Box::new(job)).await.map_err(|_| ended())?;
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 
-struct Closure<F, R> {
+struct Closure<F, V, G, R> {
     work: F,
-    value: Option<R>,
+    value: Option<V>,
+    then: G,
     reply: oneshot::Sender<Result<R>>,
 }
 
-impl<R: Send, F: FnMut(&mut dyn Tx) -> Result<R> + Send> Job for Closure<F, R> {
+impl<V, R, F, G> Job for Closure<F, V, G, R>
+where
+    V: Send,
+    R: Send,
+    F: FnMut(&mut dyn Tx) -> Result<V> + Send,
+    G: FnOnce(V) -> R + Send,
+{
     fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
         self.value = Some((self.work)(tx)?);
         Ok(())
@@ -177,7 +199,7 @@ impl<R: Send, F: FnMut(&mut dyn Tx) -> Result<R> + Send> Job for Closure<F, R> {
 
     fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>, _: &mut Round) {
         let answer = match (result, self.value) {
-            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), Some(value)) => Ok((self.then)(value)),
             (Ok(()), None) => Err(StoreError::Database("a request was not run".to_owned())),
             (Err(error), _) => Err(StoreError::Database(error.to_string())),
         };

@@ -12,6 +12,7 @@ use hobnob_protocol::{
 
 use crate::{
     handler::claim::{self, LoggedIn},
+    hub::Handle,
     node::Node,
     rules::lockout,
     store::{Account, AccountId, Ended, NewAccount, Result, Secret, SessionRow},
@@ -85,9 +86,14 @@ pub(crate) async fn registrable(node: &Node, name: &Name) -> Result<std::result:
 }
 
 /// Logs in with a password or a token, registering the name where that is asked.
-pub(crate) async fn login(node: &Node, greeted: &Greeted, login: Login) -> Answered<LoggedIn> {
+pub(crate) async fn login(
+    node: &Node,
+    greeted: &Greeted,
+    login: Login,
+    handle: &Handle,
+) -> Answered<LoggedIn> {
     let name = login.name.clone();
-    let answered = try_login(node, greeted, login).await;
+    let answered = try_login(node, greeted, login, handle).await;
     if let Err(Refusal::Reply(reason, _)) = &answered {
         let user = hobnob_protocol::text::visible_line(&name);
         tracing::warn!(?user, ?reason, "a login was refused");
@@ -95,7 +101,12 @@ pub(crate) async fn login(node: &Node, greeted: &Greeted, login: Login) -> Answe
     answered
 }
 
-async fn try_login(node: &Node, greeted: &Greeted, login: Login) -> Answered<LoggedIn> {
+async fn try_login(
+    node: &Node,
+    greeted: &Greeted,
+    login: Login,
+    handle: &Handle,
+) -> Answered<LoggedIn> {
     let device = login.device.clone().unwrap_or_default();
     check_device(node, greeted, &login.name, &device)?;
     let (account, failed_logins) = match &login.proof {
@@ -105,7 +116,7 @@ async fn try_login(node: &Node, greeted: &Greeted, login: Login) -> Answered<Log
         Some(Proof::Token(token)) => (by_token(node, &login.name, token, device.key.clone()).await?, 0),
         None => return Err(Reason::WrongPassword.into()),
     };
-    let mut logged_in = claim::open(node, &account, &login, &device).await?;
+    let mut logged_in = claim::open(node, &account, &login, &device, handle).await?;
     logged_in.opened.failed_logins = failed_logins;
     tracing::info!(user = %account.name, background = login.background, "logged in");
     Ok(logged_in)

@@ -18,6 +18,7 @@ use crate::{
         claim::{self, LoggedIn},
         login::{self, Answered, Greeted, Refusal},
     },
+    hub::Handle,
     link::{Gone, Link},
     node::{Node, random},
     session::wire::{Input, Wire, refused},
@@ -50,6 +51,7 @@ pub(super) async fn enter<L: Link>(
     wire: &mut Wire<L>,
     source: Source,
     waiting: &Waiting,
+    handle: &Handle,
 ) -> Result<Entered, Ended> {
     let patience = Patience { node, waiting, deadline: Instant::now() + LOGIN_TIMEOUT };
     let (id, hello) = match next(wire, &patience).await? {
@@ -64,14 +66,14 @@ pub(super) async fn enter<L: Link>(
             Some(Request::Lookup(lookup)) => look_up(node, lookup).await,
             Some(Request::Login(login)) => {
                 let device = login.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
-                match answer(login::login(node, &greeted, login).await)? {
+                match answer(login::login(node, &greeted, login, handle).await)? {
                     Ok(logged_in) => return Ok(Entered { logged_in, id, device }),
                     Err(refused) => refused,
                 }
             }
             Some(Request::Resume(resume)) => {
                 let device = resume.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
-                match answer(claim::resume(node, &greeted, resume).await)? {
+                match answer(claim::resume(node, &greeted, resume, handle).await)? {
                     Ok(logged_in) => return Ok(Entered { logged_in, id, device }),
                     Err(refused) => refused,
                 }

@@ -108,22 +108,17 @@ impl From<PushError> for Stop {
 }
 
 impl<L: Link> Live<L> {
-    /// Takes the session's place in the hub.
+    /// Begins a session that has its place in the hub.
     pub(super) fn begin(
         node: Arc<Node>,
         wire: Wire<L>,
         entered: Entered,
-        handle: Handle,
+        handle: &Handle,
         mail: mailbox::Receiver<Mail>,
     ) -> Self {
         let Entered { logged_in, id, device } = entered;
         let (now, shared) = (Instant::now(), handle.shared.clone());
-        let (place, mailbox) = (logged_in.place, handle.mailbox());
-        let (blocks, visit) = if logged_in.background {
-            (Arc::default(), Some(node.hub.visit(place, handle)))
-        } else {
-            (node.hub.attach(place, &logged_in.name, logged_in.blocked, handle), None)
-        };
+        let place = logged_in.place;
         for replaced in logged_in.replaced {
             presence::detach(&node, replaced, Close::Replaced);
         }
@@ -132,7 +127,7 @@ impl<L: Link> Live<L> {
         let idle_timeout = node.policy.idle_timeout.filter(|_| !logged_in.background);
         let push = Push {
             account: place.account,
-            blocks,
+            blocks: logged_in.here.blocks,
             inbox: Sent(logged_in.opened.inbox),
             broadcast: Sent(logged_in.opened.broadcast),
             broadcast_floor: logged_in.opened.broadcast,
@@ -147,7 +142,7 @@ impl<L: Link> Live<L> {
             device,
             push,
             shared,
-            mailbox,
+            mailbox: handle.mailbox(),
             mail,
             in_flight: 0,
             held: None,
@@ -161,7 +156,7 @@ impl<L: Link> Live<L> {
             probes: Vec::new(),
             opened: Some((id, Box::new(logged_in.opened))),
             admission,
-            _visit: visit,
+            _visit: logged_in.here.visit,
             node,
             wire,
         }
@@ -230,30 +225,6 @@ impl<L: Link> Live<L> {
             self.node.hub.broken(self.place, until, ended);
         }
         close
-    }
-
-    /// Looks once more, now that the hub knows the session: whatever ended it or added a block while it was
-    /// on its way there did not find it.
-    pub(super) async fn confirm(&mut self) -> Step {
-        let Place { account, session, generation } = self.place;
-        let internal = |_| Stop::Break(Close::Internal);
-        let row = self.node.writer.run(move |tx| tx.session(session)).await.map_err(internal)?;
-        // A row is gone with its account.
-        let ended = row.as_ref().map_or(Some(Ended::Kicked), |row| row.ended);
-        if let Some(ended) = ended {
-            presence::detach(&self.node, self.place, presence::close(ended));
-            return Err(Stop::Kicked(presence::close(ended)));
-        }
-        if self.background {
-            return Ok(());
-        }
-        if row.is_some_and(|row| row.generation != generation) {
-            return Err(Stop::Kicked(Close::Replaced));
-        }
-        let blocked = self.node.reader.run(move |store| store.blocks_of(account)).await.map_err(internal)?;
-        self.node.hub.add_blocks(account, &blocked);
-        self.shared.behind.store(true, Ordering::Release);
-        Ok(())
     }
 
     // ---------------------------------------------------------------- for the dispatch

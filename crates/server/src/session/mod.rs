@@ -19,13 +19,14 @@ use wire::Wire;
 pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: Waiting) {
     let mut wire = Wire::new(link);
     let (handle, mail) = hub::mailbox();
-    let entered = match Box::pin(door::enter(&node, &mut wire, address.into(), &waiting)).await {
+    handle.shared.came(address, node.world.now_ms());
+    let entered = match Box::pin(door::enter(&node, &mut wire, address.into(), &waiting, &handle)).await {
         Ok(entered) => entered,
         Err(close) => return close_with(&mut wire, close).await,
     };
     drop(waiting);
-    handle.shared.came(address, node.world.now_ms());
-    let mut live = live::Live::begin(node, wire, entered, handle, mail);
+    let mut live = live::Live::begin(node, wire, entered, &handle, mail);
+    drop(handle);
     if let Some(close) = live.run().await {
         live.close(close).await;
     }

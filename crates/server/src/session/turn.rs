@@ -53,8 +53,6 @@ impl<L: Link> Live<L> {
         let (id, opened) = self.opened.take().expect("a session lives once");
         self.wire.reply(id, Reply::Opened(*opened)).await?;
         self.wire.flush().await?;
-        self.push.begin();
-        self.confirm().await?;
         // A token of its own: looking at one takes its lock, and everybody would look at that of all.
         let stopping = self.node.shutdown.child_token();
         let mut stopping = pin!(stopping.cancelled());
@@ -63,7 +61,11 @@ impl<L: Link> Live<L> {
         loop {
             let behind = self.push.is_behind() && !self.background;
             if behind {
-                self.catch_up().await?;
+                self.push.catch_up(&self.node, &mut self.wire).await?;
+            }
+            if !self.greeted && !self.push.is_behind() {
+                self.greeted = true;
+                self.tell_private().await?;
             }
             let found = self.look(stopping.as_mut(), alarm.as_mut(), behind).await;
             frames = if found.input.is_some() { frames + 1 } else { 0 };
@@ -73,16 +75,6 @@ impl<L: Link> Live<L> {
                 self.wire.flush().await?;
             }
         }
-    }
-
-    /// Pushes a page of what waits in the store, between two looks at everything else.
-    async fn catch_up(&mut self) -> Step {
-        self.push.catch_up(&self.node, &mut self.wire).await?;
-        if !self.greeted && !self.push.is_behind() {
-            self.greeted = true;
-            self.tell_private().await?;
-        }
-        Ok(())
     }
 
     /// Says what stands of private talk. Straight to the client: however much it is, its mailbox keeps its room.
