@@ -162,9 +162,13 @@ fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<
 fn noted<L: Link>(live: &mut Live<L>, received: Received) -> Option<(u64, Reply)> {
     if !live.background {
         live.note_broadcast(received.broadcast);
-        let job = NotedJob { account: live.place.account, inbox: received.inbox };
-        // Where the writer has no room the next note, which includes this one, will do.
-        let _ = live.node.writer.try_submit(Box::new(job));
+        if received.inbox > live.noted_inbox {
+            let job = NotedJob { account: live.place.account, inbox: received.inbox };
+            // Where the writer has no room the next note, which includes this one, will do.
+            if live.node.writer.try_submit(Box::new(job)).is_ok() {
+                live.noted_inbox = received.inbox;
+            }
+        }
     }
     None
 }

@@ -50,6 +50,8 @@ pub(crate) struct Live<L> {
     /// The key of the device.
     pub(crate) device: bytes::Bytes,
     pub(super) push: Push,
+    /// Up to here the client has noted its inbox, by its own word.
+    pub(crate) noted_inbox: u64,
     pub(super) shared: Arc<Shared>,
     /// Where the writer sends its answers.
     pub(crate) mailbox: mailbox::Sender<Mail>,
@@ -125,6 +127,7 @@ impl<L: Link> Live<L> {
         let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
         let limits = node.policy.limits();
         let idle_timeout = node.policy.idle_timeout.filter(|_| !logged_in.background);
+        let noted_inbox = logged_in.opened.inbox;
         let push = Push {
             account: place.account,
             blocks: logged_in.here.blocks,
@@ -141,6 +144,7 @@ impl<L: Link> Live<L> {
             sender: Sender { account: place.account, outbox: logged_in.outbox },
             device,
             push,
+            noted_inbox,
             shared,
             mailbox: handle.mailbox(),
             mail,

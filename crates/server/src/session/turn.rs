@@ -1,7 +1,7 @@
 //! What a session does while its connection lasts.
 //!
-//! Each turn it looks at all it waits for at once: the server's end, its mailbox, frames, the time; deals with what is
-//! there; and writes once, when nothing more is. Submits go to the writer without waiting; anything else is held until
+//! Each turn it looks for one of: mail, the server's end, the time, a frame. It deals with what is there, all mail together,
+//! and writes once when nothing more is to be read. Submits go to the writer without waiting; anything else is held until
 //! all of them are answered, so that requests take effect and are answered in the order sent.
 
 use std::{
@@ -39,12 +39,15 @@ const TURN: usize = 64;
 /// How long a drain waits for answers of the writer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a look at all that a session waits for has found.
-struct Found {
-    stopping: bool,
-    mail: Option<Mail>,
-    input: Option<Input>,
-    due: bool,
+/// What a session has found there.
+enum Found {
+    /// The server stops.
+    Stopping,
+    Mail(Mail),
+    Input(Input),
+    /// It is time for something.
+    Due,
+    Nothing,
 }
 
 impl<L: Link> Live<L> {
@@ -57,7 +60,7 @@ impl<L: Link> Live<L> {
         let stopping = self.node.shutdown.child_token();
         let mut stopping = pin!(stopping.cancelled());
         let mut alarm = pin!(sleep_until(self.times.next()));
-        let mut frames = 0;
+        let (mut frames, mut mail_first) = (0, true);
         loop {
             let behind = self.push.is_behind() && !self.background;
             if behind {
@@ -67,8 +70,10 @@ impl<L: Link> Live<L> {
                 self.greeted = true;
                 self.tell_private().await?;
             }
-            let found = self.look(stopping.as_mut(), alarm.as_mut(), behind).await;
-            frames = if found.input.is_some() { frames + 1 } else { 0 };
+            let found = self.look(stopping.as_mut(), alarm.as_mut(), mail_first, behind).await;
+            // By turns, so that neither keeps the other waiting for ever.
+            mail_first = !matches!(found, Found::Mail(_));
+            frames = if matches!(found, Found::Input(_)) { frames + 1 } else { 0 };
             self.deal(found).await?;
             // While there is more to read, what it leads to is written together.
             if frames % TURN == 0 {
@@ -90,11 +95,13 @@ impl<L: Link> Live<L> {
         self.held.is_none() && self.in_flight < IN_FLIGHT_MAX && !self.times.is_paused()
     }
 
-    /// Waits until something is there. Where there is something to do all the same it only looks.
+    /// Waits until something is there, or says that nothing is where there is something to do all the same. Whom mail
+    /// has woken mostly has nothing to read, so it is not even asked for before the mail is dealt with.
     async fn look(
         &mut self,
         mut stopping: Pin<&mut impl Future<Output = ()>>,
         mut alarm: Pin<&mut Sleep>,
+        mail_first: bool,
         only_looks: bool,
     ) -> Found {
         // Set anew only when it is too late: that the next thing is due later is seen when it goes off.
@@ -104,14 +111,22 @@ impl<L: Link> Live<L> {
         }
         let (reads, waits) = (self.reads(), !only_looks && self.wire.is_flushed());
         poll_fn(|context| {
-            let found = Found {
-                stopping: stopping.as_mut().poll(context).is_ready(),
-                mail: ready(self.mail.poll_recv(context)),
-                input: if reads { ready(self.poll_input(context)) } else { None },
-                due: alarm.as_mut().poll(context).is_ready(),
-            };
-            let nothing = !found.stopping && found.mail.is_none() && found.input.is_none() && !found.due;
-            if nothing && waits { Poll::Pending } else { Poll::Ready(found) }
+            if mail_first && let Poll::Ready(mail) = self.mail.poll_recv(context) {
+                return Poll::Ready(Found::Mail(mail));
+            }
+            if stopping.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Found::Stopping);
+            }
+            if alarm.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Found::Due);
+            }
+            if reads && let Poll::Ready(input) = self.poll_input(context) {
+                return Poll::Ready(Found::Input(input));
+            }
+            if !mail_first && let Poll::Ready(mail) = self.mail.poll_recv(context) {
+                return Poll::Ready(Found::Mail(mail));
+            }
+            if waits { Poll::Pending } else { Poll::Ready(Found::Nothing) }
         })
         .await
     }
@@ -121,26 +136,27 @@ impl<L: Link> Live<L> {
     }
 
     async fn deal(&mut self, found: Found) -> Step {
-        if found.stopping {
-            return self.drain(found.mail).await;
-        }
-        let (mut next, mut taken) = (found.mail, 0);
-        while let Some(mail) = next {
-            self.mail(mail).await?;
-            taken += 1;
-            next = if taken < TURN { self.mail.try_recv() } else { None };
-        }
-        if let Some(input) = found.input {
-            self.input(input).await?;
-        }
-        if found.due {
-            self.tick().await?;
+        match found {
+            Found::Stopping => self.drain().await?,
+            Found::Mail(first) => self.all_mail(first).await?,
+            Found::Input(input) => self.input(input).await?,
+            Found::Due => self.tick().await?,
+            Found::Nothing => {}
         }
         if self.greeted
             && self.in_flight == 0
             && let Some(frame) = self.held.take()
         {
             self.frame(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn all_mail(&mut self, first: Mail) -> Step {
+        self.mail(first).await?;
+        for _ in 1..TURN {
+            let Some(mail) = self.mail.try_recv() else { break };
+            self.mail(mail).await?;
         }
         Ok(())
     }
@@ -205,13 +221,10 @@ impl<L: Link> Live<L> {
     }
 
     /// The server stops: what was taken is answered, then the client is told.
-    async fn drain(&mut self, mut first: Option<Mail>) -> Step {
+    async fn drain(&mut self) -> Step {
         let answers = async {
             while self.in_flight > 0 {
-                let mail = match first.take() {
-                    Some(mail) => mail,
-                    None => self.mail.recv().await,
-                };
+                let mail = self.mail.recv().await;
                 // What else is there is in the store, or of no use any more.
                 if let Mail::Answer(id, submitted) = mail {
                     self.in_flight -= 1;
@@ -225,12 +238,5 @@ impl<L: Link> Live<L> {
             result?;
         }
         Err(Stop::Break(Close::GoingAway))
-    }
-}
-
-fn ready<T>(poll: Poll<T>) -> Option<T> {
-    match poll {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
     }
 }
