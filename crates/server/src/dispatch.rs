@@ -1,8 +1,8 @@
 //! Which handler serves which request: a table.
 
 use hobnob_protocol::v1::{
-    ClientFrame, Contact, Done, Hold, HoldMore, Received, Stream, Submit, Submitted,
-    client_frame::Body as Request, refused::Reason, reply::Body as Reply, submit::Op, submitted::Outcome,
+    ClientFrame, Contact, Done, Hold, HoldMore, Received, Stream, Submit, client_frame::Body as Request,
+    refused::Reason, reply::Body as Reply, submit::Op,
 };
 use tokio::time::Instant;
 
@@ -51,7 +51,7 @@ pub(crate) async fn dispatch<L: Link>(
     }
     let caller = live.place.account;
     let reply = match request {
-        Request::Submit(submit) => return Ok(submit_later(live, frame.id, submit)),
+        Request::Submit(submit) => return Ok(take_submit(live, frame.id, submit)),
         Request::Received(received) => return Ok(noted(live, received)),
         Request::Alive(_) => return Ok(None),
         Request::Fetch(fetch) => fetch_again(live, fetch.stream(), fetch.after),
@@ -126,7 +126,7 @@ fn is_activity(request: &Request) -> bool {
     )
 }
 
-fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
+fn take_submit<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
     let Some(op) = submit.op else {
         return Some((id, refused(Reason::UnknownRequest, "This server does not know the operation")));
     };
@@ -147,16 +147,8 @@ fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<
         verdict: None,
         node: live.node.clone(),
     };
-    match live.node.writer.try_submit(Box::new(job)) {
-        Ok(()) => {
-            live.sent_to_writer();
-            None
-        }
-        Err(_) => {
-            let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
-            Some((id, Reply::Submitted(busy)))
-        }
-    }
+    live.submit(job);
+    None
 }
 
 fn noted<L: Link>(live: &mut Live<L>, received: Received) -> Option<(u64, Reply)> {

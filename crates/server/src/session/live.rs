@@ -13,7 +13,7 @@ use hobnob_protocol::{
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    handler::presence,
+    handler::{message::SubmitJob, presence},
     hub::{Handle, Mail, Place, Shared, Visit},
     link::{Gone, Link},
     mailbox,
@@ -56,8 +56,10 @@ pub(crate) struct Live<L> {
     /// Where the writer sends its answers.
     pub(crate) mailbox: mailbox::Sender<Mail>,
     pub(super) mail: mailbox::Receiver<Mail>,
-    /// Submits that wait for the writer.
+    /// Submits that wait for the writer, or for what is read with them.
     pub(super) in_flight: usize,
+    /// The last of them, which the writer does not have yet.
+    pub(super) submits: Vec<Box<SubmitJob>>,
     /// A request that waits until all submits before it are answered, or until stored messages are pushed.
     pub(super) held: Option<ClientFrame>,
     /// Stored messages are pushed; they come before anything that is asked for.
@@ -149,6 +151,7 @@ impl<L: Link> Live<L> {
             mailbox: handle.mailbox(),
             mail,
             in_flight: 0,
+            submits: Vec::new(),
             held: None,
             greeted: logged_in.background,
             sends: Bucket::new(limits.send_rate, limits.send_burst, now),
@@ -244,9 +247,10 @@ impl<L: Link> Live<L> {
         Party { account, session, name: self.name.clone(), key: self.device.clone() }
     }
 
-    /// A submit is on its way to the writer.
-    pub(crate) fn sent_to_writer(&mut self) {
+    /// Lets a submit go to the writer, with the others that were read with it.
+    pub(crate) fn submit(&mut self, job: SubmitJob) {
         self.in_flight += 1;
+        self.submits.push(Box::new(job));
     }
 
     /// Reads nothing for a while: the client is faster than it was told to be.

@@ -15,7 +15,7 @@ use std::{
 use hobnob_protocol::{
     close::Close,
     limits::FRAME_BYTES_MAX,
-    v1::{ClientFrame, reply::Body as Reply},
+    v1::{ClientFrame, Submitted, reply::Body as Reply, submitted::Outcome},
 };
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -74,9 +74,11 @@ impl<L: Link> Live<L> {
             // By turns, so that neither keeps the other waiting for ever.
             mail_first = !matches!(found, Found::Mail(_));
             frames = if matches!(found, Found::Input(_)) { frames + 1 } else { 0 };
-            self.deal(found).await?;
-            // While there is more to read, what it leads to is written together.
-            if frames % TURN == 0 {
+            let dealt = self.deal(found).await;
+            // While there is more to read, what it leads to is done together.
+            if frames % TURN == 0 || dealt.is_err() {
+                self.hand_over().await?;
+                dealt?;
                 self.wire.flush().await?;
             }
         }
@@ -109,7 +111,8 @@ impl<L: Link> Live<L> {
         if next < alarm.deadline() || alarm.is_elapsed() {
             alarm.as_mut().reset(next);
         }
-        let (reads, waits) = (self.reads(), !only_looks && self.wire.is_flushed());
+        let reads = self.reads();
+        let waits = !only_looks && self.wire.is_flushed() && self.submits.is_empty();
         poll_fn(|context| {
             if mail_first && let Poll::Ready(mail) = self.mail.poll_recv(context) {
                 return Poll::Ready(Found::Mail(mail));
@@ -210,6 +213,20 @@ impl<L: Link> Live<L> {
         Ok(())
     }
 
+    /// Gives the writer all at once what was read at once, so that it becomes one transaction and one wake-up for whoever
+    /// it is for.
+    async fn hand_over(&mut self) -> Step {
+        for job in self.submits.drain(..) {
+            let id = job.id;
+            if self.node.writer.try_submit(job).is_err() {
+                let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
+                self.in_flight -= 1;
+                self.wire.reply(id, Reply::Submitted(busy)).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn tick(&mut self) -> Step {
         let reads = self.reads();
         match self.times.tick(Instant::now(), reads) {
@@ -222,6 +239,7 @@ impl<L: Link> Live<L> {
 
     /// The server stops: what was taken is answered, then the client is told.
     async fn drain(&mut self) -> Step {
+        self.hand_over().await?;
         let answers = async {
             while self.in_flight > 0 {
                 let mail = self.mail.recv().await;
