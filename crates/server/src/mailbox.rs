@@ -202,6 +202,11 @@ impl<T> Drop for Receiver<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+    };
+
     use futures_util::FutureExt;
     use tokio::task::JoinSet;
 
@@ -252,6 +257,37 @@ mod tests {
         drop(receiver);
         assert_eq!(waits.await, Err(Refused::Closed));
         assert_eq!(sender.try_send(2), Err(Refused::Closed));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_round_wakes_at_its_end_and_once() {
+        let (sender, mut receiver) = bounded(1);
+        let (woken, mut round) = (Arc::new(Woken::default()), Round::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let context = Context::from_waker(&waker);
+        let count = || woken.0.load(Ordering::Relaxed);
+        assert!(receiver.poll_recv(&context).is_pending());
+        assert_eq!(sender.send_in(1, &mut round), Ok(()));
+        assert_eq!(sender.send_in(2, &mut round), Err(Refused::Full));
+        assert_eq!(sender.send_beyond(3, &mut round), Ok(()));
+        assert_eq!(count(), 0);
+        round.ring();
+        assert_eq!(count(), 1);
+        assert_eq!(receiver.poll_recv(&context), Poll::Ready(1));
+        assert_eq!(receiver.poll_recv(&context), Poll::Ready(3));
+        assert!(receiver.poll_recv(&context).is_pending());
+        assert_eq!(sender.try_send(4), Ok(()));
+        assert_eq!(count(), 2);
+        assert_eq!(sender.send_in(5, &mut round), Err(Refused::Full));
     }
 
     #[tokio::test]

@@ -101,12 +101,7 @@ pub(crate) async fn login(
     answered
 }
 
-async fn try_login(
-    node: &Node,
-    greeted: &Greeted,
-    login: Login,
-    handle: &Handle,
-) -> Answered<LoggedIn> {
+async fn try_login(node: &Node, greeted: &Greeted, login: Login, handle: &Handle) -> Answered<LoggedIn> {
     let device = login.device.clone().unwrap_or_default();
     check_device(node, greeted, &login.name, &device)?;
     let (account, failed_logins) = match &login.proof {

@@ -72,7 +72,10 @@ fn would_block<T>(result: &Result<T>) -> bool {
 
 impl Socket {
     /// Does something with the protocol, once.
-    async fn once<T>(&mut self, work: impl FnOnce(&mut WebSocketContext, &mut Now<'_, '_>) -> Result<T>) -> Result<T> {
+    async fn once<T>(
+        &mut self,
+        work: impl FnOnce(&mut WebSocketContext, &mut Now<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
         let mut work = Some(work);
         poll_fn(|context| {
             let work = work.take().expect("it is ready at once");
