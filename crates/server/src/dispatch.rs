@@ -40,20 +40,27 @@ pub(crate) async fn dispatch<L: Link>(
     live: &mut Live<L>,
     frame: ClientFrame,
 ) -> Result<Option<(u64, Reply)>, Stop> {
+    let id = frame.id;
     let Some(request) = frame.body else {
-        return Ok(Some((
-            frame.id,
-            refused(Reason::UnknownRequest, "This server does not know the request"),
-        )));
+        return Ok(Some((id, refused(Reason::UnknownRequest, "This server does not know the request"))));
     };
     if is_activity(&request) {
         live.active();
     }
+    match request {
+        Request::Submit(submit) => Ok(take_submit(live, id, submit)),
+        Request::Received(received) => Ok(noted(live, received)),
+        Request::Alive(_) => Ok(None),
+        // Boxed: a task has room for whatever it may ever wait for, and most sessions do nothing.
+        request => Box::pin(serve(live, id, request)).await,
+    }
+}
+
+/// Serves what is rare.
+async fn serve<L: Link>(live: &mut Live<L>, id: u64, request: Request) -> Result<Option<(u64, Reply)>, Stop> {
     let caller = live.place.account;
     let reply = match request {
-        Request::Submit(submit) => return Ok(take_submit(live, frame.id, submit)),
-        Request::Received(received) => return Ok(noted(live, received)),
-        Request::Alive(_) => return Ok(None),
+        Request::Submit(_) | Request::Received(_) | Request::Alive(_) => return Ok(None),
         Request::Fetch(fetch) => fetch_again(live, fetch.stream(), fetch.after),
         Request::WhoElse(_) => presence::who_else(&live.node, caller),
         Request::WhoElseSince(since) => presence::who_else_since(&live.node, caller, since.seconds).await,
@@ -61,7 +68,7 @@ pub(crate) async fn dispatch<L: Link>(
         Request::ChangePassword(change) => {
             password::change(&live.node, live.place, live.device.clone(), change).await
         }
-        Request::Logout(_) => return Err(live.log_out(frame.id).await),
+        Request::Logout(_) => return Err(live.log_out(id).await),
         Request::Contact(contact) => {
             private_contact(live, &contact);
             return Ok(None);
@@ -106,7 +113,7 @@ pub(crate) async fn dispatch<L: Link>(
             refused(Reason::AlreadyLoggedIn, "Logged in already")
         }
     };
-    Ok(Some((frame.id, reply)))
+    Ok(Some((id, reply)))
 }
 
 /// Receiving is not activity, and neither is what a client does by itself.

@@ -192,7 +192,7 @@ impl<L: Link> Live<L> {
             Stop::Over(ended, close) => {
                 // The client learns of it only now, and has yet to say good-bye to those it talks to over the relay:
                 // its right to do that lasts for the grace.
-                self.end(ended).await;
+                Box::pin(self.end(ended)).await;
                 Some(close)
             }
         }

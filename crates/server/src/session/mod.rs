@@ -22,13 +22,13 @@ pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: 
     handle.shared.came(address, node.world.now_ms());
     let entered = match Box::pin(door::enter(&node, &mut wire, address.into(), &waiting, &handle)).await {
         Ok(entered) => entered,
-        Err(close) => return close_with(&mut wire, close).await,
+        Err(close) => return Box::pin(close_with(&mut wire, close)).await,
     };
     drop(waiting);
     let mut live = live::Live::begin(node, wire, entered, &handle, mail);
     drop(handle);
     if let Some(close) = live.run().await {
-        live.close(close).await;
+        Box::pin(live.close(close)).await;
     }
 }
 

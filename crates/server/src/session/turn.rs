@@ -64,11 +64,12 @@ impl<L: Link> Live<L> {
         loop {
             let behind = self.push.is_behind() && !self.background;
             if behind {
-                self.push.catch_up(&self.node, &mut self.wire).await?;
+                // Boxed, as all that is rare: an idle session's task is not to have room for it.
+                Box::pin(self.push.catch_up(&self.node, &mut self.wire)).await?;
             }
             if !self.greeted && !self.push.is_behind() {
                 self.greeted = true;
-                self.tell_private().await?;
+                Box::pin(self.tell_private()).await?;
             }
             let found = self.look(stopping.as_mut(), alarm.as_mut(), mail_first, behind).await;
             // By turns, so that neither keeps the other waiting for ever.
@@ -140,7 +141,7 @@ impl<L: Link> Live<L> {
 
     async fn deal(&mut self, found: Found) -> Step {
         match found {
-            Found::Stopping => self.drain().await?,
+            Found::Stopping => Box::pin(self.drain()).await?,
             Found::Mail(first) => self.all_mail(first).await?,
             Found::Input(input) => self.input(input).await?,
             Found::Due => self.tick().await?,
