@@ -1,6 +1,9 @@
 //! The command line, made of the tables of settings.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command,
@@ -18,7 +21,7 @@ use crate::config::{
 /// What the process is to do.
 pub(crate) enum Order {
     /// `serve`
-    Serve(Box<ServeSettings>),
+    Serve(Box<ServeSettings>, Again),
     /// `chat`
     Chat(ChatSettings),
     /// `send USER [TEXT|-]`
@@ -39,6 +42,17 @@ pub(crate) enum Order {
     Admin { settings: AdminSettings, wish: Wish },
     /// Print this and be done.
     Print(String),
+}
+
+/// The command line of a server, to read its settings again from wherever they came.
+pub(crate) struct Again(ArgMatches);
+
+impl Again {
+    /// Reads them; the file among their sources, if there is one.
+    pub(crate) fn read(&self) -> (Option<PathBuf>, Result<ServeSettings, Mistakes>) {
+        let layers = layers(SERVE, &self.0);
+        (layers.file().map(Path::to_owned), ServeSettings::check_again(layers, &Process))
+    }
 }
 
 /// Why there is nothing to do.
@@ -104,7 +118,8 @@ fn serve(matches: &ArgMatches) -> Result<Order, Misuse> {
     let layers = layers(SERVE, matches);
     let printed = matches.get_flag("print-config").then(|| example(SERVE, &layers));
     let settings = ServeSettings::check(layers, &Process)?;
-    Ok(printed.map_or_else(|| Order::Serve(Box::new(settings)), Order::Print))
+    let again = Again(matches.clone());
+    Ok(printed.map_or_else(|| Order::Serve(Box::new(settings), again), Order::Print))
 }
 
 fn keep(matches: &ArgMatches) -> Result<Order, Misuse> {

@@ -8,9 +8,11 @@ mod demo;
 mod doctor;
 mod files;
 mod log;
+mod notify;
 mod oneshot;
 mod output;
 mod progress;
+mod reload;
 mod serve;
 mod signals;
 mod termios;
@@ -55,11 +57,11 @@ fn carry_out(order: Order) -> ExitCode {
         | Order::Demo
         | Order::Admin { .. } => log::show_warnings(false),
         // A server has a log of its own.
-        Order::Serve(_) | Order::Print(_) => {}
+        Order::Serve(..) | Order::Print(_) => {}
     }
     let result = match order {
         Order::Print(text) => print(&text),
-        Order::Serve(settings) => serve::run(*settings),
+        Order::Serve(settings, again) => serve::run(*settings, again),
         Order::Chat(settings) => in_runtime(chat::run(settings)),
         Order::Send { settings, to, text } => in_runtime(oneshot::send(settings, to, text)),
         Order::Doctor(settings) => in_runtime(doctor::run(settings)),

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -9,27 +10,45 @@ use anyhow::{Context, Result};
 use hobnob_server::{
     Server, ServerError,
     config::{Config, InboxLimits, Policy, RelayPolicy, Tls},
+    control::{Asked, Control, Reloads},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     MISUSE, THREADS_END,
+    args::Again,
     config::{ServeSettings, TlsSource},
-    log,
+    log::{self, Logs},
+    notify::Manager,
+    reload::Reloader,
     signals::Signals,
+    termios,
 };
 
 /// Runs it; the result is the exit code.
 ///
 /// # Errors
 /// The server cannot start, or has failed.
-pub(crate) fn run(settings: ServeSettings) -> Result<u8> {
-    log::to_stderr(&settings.log);
+pub(crate) fn run(settings: ServeSettings, again: Again) -> Result<u8> {
+    let security_log = match settings.security_log.as_deref().map(|path| (path, log::security::open(path))) {
+        Some((path, Err(error))) => {
+            let _ = writeln!(io::stderr(), "hobnob: security-log: {}: {error}", path.display());
+            return Ok(MISUSE);
+        }
+        Some((_, Ok(file))) => Some(file),
+        None => None,
+    };
+    let logs = Logs::begin(&settings.log, settings.log_format, security_log);
     hobnob_server::raise_open_files_limit();
-    let listen = settings.listen.clone();
     let own_certificate = matches!(settings.tls, TlsSource::Files { .. });
     let last = AtomicUsize::new(0);
-    let server = match Server::open(server_config(settings), &|done, all| progress(&last, done, all)) {
+    let opened = Server::open(server_config(&settings), &|done, all| progress(&last, done, all));
+    let server = match opened {
         Ok(server) => server,
         // What is in files that the settings name is a setting, too.
         Err(error @ (ServerError::Credentials(_) | ServerError::Identity(_)))
@@ -40,14 +59,17 @@ pub(crate) fn run(settings: ServeSettings) -> Result<u8> {
         }
         Err(error) => return Err(error.into()),
     };
+    let listen = settings.listen.clone();
+    let reloader = Reloader::new(again, settings, server.control(), logs);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(listen_and_run(server, &listen));
+    let result = runtime.block_on(listen_and_run(server, &listen, reloader));
     runtime.shutdown_timeout(THREADS_END);
     result.map(|()| 0)
 }
 
-async fn listen_and_run(server: Server, listen: &str) -> Result<()> {
+async fn listen_and_run(mut server: Server, listen: &str, reloader: Reloader) -> Result<()> {
     let signals = Signals::listen()?;
+    let hangups = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     // A service whose output nobody reads serves all the same.
@@ -55,35 +77,125 @@ async fn listen_and_run(server: Server, listen: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush());
     drop(stdout);
-    server.run(listener, signals.first().clone()).await?;
-    Ok(())
+    let (control, manager) = (server.control(), Manager::of_this_process());
+    let shutdown = signals.first().clone();
+    let wishes = Wishes { hangups, asked: server.take_reloads(), shutdown: shutdown.clone() };
+    let attend = attend(address, &control, &manager, wishes, reloader);
+    let result = tokio::select! {
+        biased;
+        // First, so that the manager hears of the end before it has come.
+        () = async { tokio::join!(attend, watch(&control, &manager)); } => Ok(()),
+        result = server.run(listener, shutdown) => result,
+    };
+    // Where nothing was to be drained, or the server has ended by itself.
+    manager.stopping();
+    Ok(result?)
+}
+
+/// What a running server may be told.
+struct Wishes {
+    hangups: Signal,
+    /// Requests of `hobnob admin reload`.
+    asked: Option<mpsc::Receiver<Asked>>,
+    shutdown: CancellationToken,
+}
+
+/// Reads settings again when that is asked for, and tells the service manager how the server is. A server that stops
+/// is told nothing any more.
+async fn attend(
+    address: SocketAddr,
+    control: &Control,
+    manager: &Manager,
+    wishes: Wishes,
+    mut reloader: Reloader,
+) {
+    let Wishes { mut hangups, asked, shutdown } = wishes;
+    let on_a_terminal = termios::is_terminal(io::stderr());
+    let serving = format!("serving on {address}");
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = control.serving() => manager.ready(&serving),
+    }
+    let mut asked = asked.unwrap_or_else(|| Reloads::new().1);
+    loop {
+        let asked = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            _ = hangups.recv() => None,
+            Some(asked) = asked.recv() => Some(asked),
+        };
+        if asked.is_none() && on_a_terminal && !termios::is_terminal(io::stderr()) {
+            // The terminal is gone that it ran on, and with it whoever would stop it.
+            tracing::info!("the terminal is gone");
+            shutdown.cancel();
+            break;
+        }
+        manager.reloading();
+        let reloaded = reloader.reload().await;
+        manager.ready(&match &reloaded {
+            Ok(_) => serving.clone(),
+            Err(_) => format!("{serving}; a reload failed, see the log"),
+        });
+        if let Some(asked) = asked {
+            asked.answer(reloaded);
+        }
+    }
+    manager.stopping();
+    std::future::pending().await
+}
+
+/// Tells a service manager that asks for it that the server works.
+async fn watch(control: &Control, manager: &Manager) {
+    if let Some(patience) = manager.patience() {
+        control.watch(patience, || manager.alive()).await;
+    }
 }
 
 /// The server's own configuration.
-fn server_config(settings: ServeSettings) -> Config {
-    let tls = match settings.tls {
-        TlsSource::SelfSigned => Tls::SelfSigned,
-        TlsSource::Off => Tls::Off,
-        TlsSource::Files { certificate, key } => Tls::Files { certificate, key },
-    };
+fn server_config(settings: &ServeSettings) -> Config {
+    Config {
+        data: settings.data.clone(),
+        credentials: settings.credentials.clone(),
+        tls: settings.tls.clone().into(),
+        policy: policy(settings),
+        relay: settings.relay.then(|| relay_policy(settings)),
+    }
+}
+
+impl From<TlsSource> for Tls {
+    fn from(tls: TlsSource) -> Self {
+        match tls {
+            TlsSource::SelfSigned => Self::SelfSigned,
+            TlsSource::Off => Self::Off,
+            TlsSource::Files { certificate, key } => Self::Files { certificate, key },
+        }
+    }
+}
+
+/// The rules of sessions.
+pub(crate) fn policy(settings: &ServeSettings) -> Policy {
     let inbox = InboxLimits {
         entries: settings.inbox_messages.into(),
         bytes: settings.inbox_bytes,
         entries_per_sender: settings.inbox_per_sender.into(),
     };
-    let policy = Policy {
+    Policy {
         block_duration: settings.block_duration,
         idle_timeout: settings.idle_timeout,
         registration_open: settings.registration_open,
-        welcome: settings.welcome,
+        welcome: settings.welcome.clone(),
         history: settings.history,
         sessions_per_user: settings.sessions_per_user,
         send_rate: settings.send_rate,
         inbox,
         ..Policy::default()
-    };
-    let relay = settings.relay.then_some(RelayPolicy { rate: settings.relay_rate });
-    Config { data: settings.data, credentials: settings.credentials, tls, policy, relay }
+    }
+}
+
+/// The rules of the relay, if there is one.
+pub(crate) fn relay_policy(settings: &ServeSettings) -> RelayPolicy {
+    RelayPolicy { rate: settings.relay_rate }
 }
 
 /// Says how far an import is, each time another twentieth is done.

@@ -66,7 +66,7 @@ async fn serve<L: Link>(live: &mut Live<L>, id: u64, request: Request) -> Result
         Request::WhoElseSince(since) => presence::who_else_since(&live.node, caller, since.seconds).await,
         Request::ListBlocks(_) => presence::list_blocks(&live.node, caller).await,
         Request::ChangePassword(change) => {
-            password::change(&live.node, live.place, live.device.clone(), change).await
+            password::change(&live.node, live.place, live.from(), live.device.clone(), change).await
         }
         Request::Logout(_) => return Err(live.log_out(id).await),
         Request::Contact(contact) => {
@@ -138,6 +138,7 @@ fn take_submit<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(
         return Some((id, refused(Reason::UnknownRequest, "This server does not know the operation")));
     };
     let now = Instant::now();
+    live.follow_rates();
     let wait = match op {
         Op::Broadcast(_) => live.sends.take(now).max(live.broadcasts.take(now)),
         _ => live.sends.take(now),

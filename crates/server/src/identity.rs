@@ -2,6 +2,7 @@
 
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
 
+use bytes::Bytes;
 use iroh_relay::quic::ALPN_QUIC_ADDR_DISC;
 use rustls::{
     CipherSuite, ServerConfig,
@@ -29,8 +30,12 @@ pub enum IdentityError {
 
 /// Who the server is.
 pub struct Identity {
-    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER).
+    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER), by which clients know the server.
     pub key_hash: [u8; 32],
+    /// The same for every connection to share.
+    pub server_key: Bytes,
+    /// SHA-256 of the chain, to tell it from another.
+    pub chain_hash: [u8; 32],
     /// For the listener; `None`: plain text.
     pub tls: Option<Arc<ServerConfig>>,
     /// For address discovery over QUIC, which knows no plain text.
@@ -65,17 +70,25 @@ impl Identity {
             .map_err(|error| file(&certificate, error))?;
         let leaf = chain.first().ok_or_else(|| file(&certificate, "no certificate in it"))?;
         let key_hash = public_key_hash(leaf)?;
+        let server_key = Bytes::copy_from_slice(&key_hash);
+        let chain_hash = hash_of(&chain);
         let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| file(&key, error))?;
         let unfit = |error: rustls::Error| IdentityError::Certificate(error.to_string());
         let quic = quic_config(chain.clone(), key.clone_key()).map_err(unfit)?;
         let config = server_config(chain, key).map_err(unfit)?;
         let tls = (*tls != Tls::Off).then(|| Arc::new(config));
-        Ok(Self { key_hash, tls, quic: Arc::new(quic) })
+        Ok(Self { key_hash, server_key, chain_hash, tls, quic: Arc::new(quic) })
     }
 }
 
 pub(crate) fn file(path: &Path, error: impl ToString) -> IdentityError {
     IdentityError::File { path: path.display().to_string(), error: error.to_string() }
+}
+
+fn hash_of(chain: &[CertificateDer<'_>]) -> [u8; 32] {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    chain.iter().for_each(|certificate| digest.update(certificate));
+    digest.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 fn public_key_hash(certificate: &CertificateDer<'_>) -> Result<[u8; 32], IdentityError> {
@@ -147,7 +160,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Identity::load(&Tls::SelfSigned, folder.path()).unwrap();
         let second = Identity::load(&Tls::Off, folder.path()).unwrap();
-        assert_eq!(first.key_hash, second.key_hash);
+        assert_eq!(first.server_key, second.server_key);
         assert!(first.tls.is_some() && second.tls.is_none());
         assert!(first.fingerprint().starts_with("SHA256:") && first.fingerprint().len() == 7 + 43);
         let mode =

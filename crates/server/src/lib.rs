@@ -6,6 +6,8 @@
 
 pub mod admin;
 pub mod config;
+pub mod control;
+pub mod current;
 mod dispatch;
 pub mod gate;
 mod handler;
@@ -18,8 +20,10 @@ pub mod mailbox;
 pub mod node;
 pub mod password;
 pub mod reader;
+mod refusals;
 pub mod relay;
 pub mod rules;
+pub mod security;
 mod server;
 pub mod session;
 pub mod store;

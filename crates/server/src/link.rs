@@ -25,6 +25,11 @@ pub struct Gone;
 
 /// One connection.
 pub trait Link: Send {
+    /// SHA-256 of the public key that the client was shown on this connection; `None`: that of the node.
+    fn server_key(&self) -> Option<Bytes> {
+        None
+    }
+
     /// The next thing from the client. Cancel-safe.
     fn recv(&mut self) -> impl Future<Output = Incoming> + Send;
 

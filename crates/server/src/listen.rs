@@ -2,10 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hobnob_protocol::limits::HANDSHAKE_TIMEOUT;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{either::Either, task::TaskTracker};
 
 use crate::{
+    current::Current,
+    identity::Identity,
     node::Node,
     throttle::Waiting,
     web::{Io, Web},
@@ -26,10 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub async fn listen(
     node: Arc<Node>,
     listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
+    identity: Current<Identity>,
     connections: TaskTracker,
 ) {
-    let tls = tls.map(TlsAcceptor::from);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -40,7 +41,12 @@ pub async fn listen(
             Ok((stream, address)) => {
                 // Counted here, in the order they came, so that the oldest is the one that goes.
                 let waiting = node.throttle.wait(address.ip().into());
-                let connection = Connection { node: node.clone(), tls: tls.clone(), address, waiting };
+                // The certificate may be replaced; this connection keeps what it began with.
+                let (tls, server_key) = {
+                    let identity = identity.get();
+                    (identity.tls.clone().map(TlsAcceptor::from), identity.server_key.clone())
+                };
+                let connection = Connection { node: node.clone(), tls, server_key, address, waiting };
                 connections.spawn(connection.serve(stream, connections.clone()));
             }
             Err(error) => {
@@ -65,6 +71,8 @@ async fn pause(node: &Node, error: &io::Error) {
 struct Connection {
     node: Arc<Node>,
     tls: Option<TlsAcceptor>,
+    /// SHA-256 of the public key that is shown on it.
+    server_key: Bytes,
     address: SocketAddr,
     waiting: Waiting,
 }
@@ -72,14 +80,14 @@ struct Connection {
 impl Connection {
     /// Serves a connection until it is upgraded to a session, or gone.
     async fn serve(self, stream: TcpStream, sessions: TaskTracker) {
-        let Self { node, tls, address, waiting } = self;
-        let (evicted, shutdown) = (waiting.evicted.clone(), node.shutdown.clone());
+        let Self { node, tls, server_key, address, waiting } = self;
+        let (evicted, shutdown, logged) = (waiting.evicted.clone(), node.shutdown.clone(), node.clone());
         // A connection that cannot send small frames at once is slower, not wrong.
         let _ = stream.set_nodelay(true);
         let serve = async {
             let Ok(Some(io)) = timeout(HANDSHAKE_TIMEOUT, handshake(tls, stream)).await else { return };
             let waiting = std::sync::Mutex::new(Some(waiting));
-            let web = Web { node, sessions, address: address.ip(), waiting };
+            let web = Web { node, sessions, address: address.ip(), server_key, waiting };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(16 * 1024);
             http.pipeline_flush(false).keep_alive(true);
@@ -90,7 +98,7 @@ impl Connection {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = evicted.cancelled() => {}
+            () = evicted.cancelled() => logged.security.connection_refused(address.ip(), "too-many"),
             () = serve => {}
         }
     }

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Policy,
+    current::Current,
     gate::Gate,
     hub::{Hub, Wake},
     reader::Reader,
     relay::Relay,
     rules::{invite::Invites, share::Shares},
+    security::Security,
     store::Secret,
     throttle::Throttle,
     ticket::TicketKey,
@@ -52,9 +54,9 @@ pub(crate) fn random<const N: usize>(world: &dyn World) -> [u8; N] {
 
 /// One server. Everything in it is shared by all sessions; each part owns its own state.
 pub struct Node {
-    /// The rules.
-    pub policy: Policy,
-    /// SHA-256 of the server's public key.
+    /// The rules, which may change while the server runs.
+    pub policy: Current<Policy>,
+    /// SHA-256 of the server's public key, for connections that do not know better.
     pub server_key: Bytes,
     /// Reads.
     pub reader: Reader,
@@ -81,6 +83,8 @@ pub struct Node {
     pub tickets: TicketKey,
     /// Carries what goes straight nowhere; `None`: off.
     pub relay: Option<Arc<Relay>>,
+    /// What of logins and limits is logged, and how.
+    pub security: Security,
     /// Time and chance.
     pub world: Arc<dyn World>,
     /// Cancelled when the server stops.

@@ -5,6 +5,7 @@ use std::{fs, net::SocketAddr, sync::Arc, thread, time::Duration};
 use hobnob_protocol::close::Close;
 use tokio::{
     net::TcpListener,
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -13,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{Door, Keeper, answer_drained},
     config::Config,
+    control::{Asked, Control, Reloads},
     hub::Hub,
     identity::{Identity, IdentityError},
     import,
@@ -56,7 +58,8 @@ pub enum ServerError {
 /// A server that is ready to listen: its data folder is open and its own.
 pub struct Server {
     config: Config,
-    identity: Identity,
+    control: Control,
+    reloads: (Reloads, Option<mpsc::Receiver<Asked>>),
     tickets: TicketKey,
     store: Arc<dyn Store>,
     /// `None`: there is no socket to keep the server by.
@@ -82,20 +85,40 @@ impl Server {
         let door = Door::open(&config.data).inspect_err(|error| {
             tracing::error!(%error, "there is no admin socket: `hobnob admin` will find no server");
         });
-        Ok(Self { config, identity, tickets, store, door: door.ok() })
+        let control = Control::new(&config.data, config.policy.clone(), identity);
+        let (ask, asked) = Reloads::new();
+        Ok(Self { config, control, reloads: (ask, Some(asked)), tickets, store, door: door.ok() })
     }
 
     /// `SHA256:…`, by which clients know the server.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        self.identity.fingerprint()
+        self.control.identity().get().fingerprint()
+    }
+
+    /// What can be done to the server while it runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Requests of the server's keeper to read the settings again. They can be taken once; if nobody takes them, they
+    /// are refused.
+    pub fn take_reloads(&mut self) -> Option<mpsc::Receiver<Asked>> {
+        self.reloads.1.take()
     }
 
     /// Serves until `shutdown`, then drains: clients are told, what was accepted is on disk.
     ///
     /// # Errors
     /// When it cannot go on.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), ServerError> {
+    pub async fn run(
+        mut self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> Result<(), ServerError> {
+        // What nobody has taken nobody answers.
+        drop(self.take_reloads());
         let (writer, queue) = writer::queue();
         let writer_store = self.store.clone();
         // The one thread that writes, so that no client that hangs up can cancel a transaction.
@@ -109,8 +132,8 @@ impl Server {
         let reader = Reader::new(self.store.clone());
         let relay = self.start_relay(listener.local_addr()?, reader.clone())?;
         let node = Arc::new(Node {
-            policy: self.config.policy.clone(),
-            server_key: self.identity.key_hash.to_vec().into(),
+            policy: self.control.policy().clone(),
+            server_key: self.control.identity().get().server_key.clone(),
             reader,
             writer,
             wake: hub.clone(),
@@ -122,6 +145,7 @@ impl Server {
             shares: Default::default(),
             tickets: self.tickets,
             relay: relay.clone(),
+            security: Default::default(),
             epoch: Arc::new(Epoch::new(self.store.epoch()?)),
             world: Arc::new(RealWorld::default()),
             shutdown: shutdown.clone(),
@@ -135,7 +159,8 @@ impl Server {
         let keeper = Arc::new(Keeper {
             node: node.clone(),
             data: self.config.data.clone(),
-            fingerprint: self.identity.fingerprint(),
+            identity: Some(self.control.identity().clone()),
+            reloads: self.reloads.0.clone(),
             started: Instant::now(),
             connections: connections.clone(),
         });
@@ -148,8 +173,10 @@ impl Server {
             };
             (door, waiting)
         });
+        self.control.serves(&node);
+        let identity = self.control.identity().clone();
         tokio::select! {
-            () = listen(node.clone(), listener, self.identity.tls.clone(), connections.clone()) => {}
+            () = listen(node.clone(), listener, identity, connections.clone()) => {}
             () = writer_ended.cancelled() => shutdown.cancel(),
         }
         upkeep.shutdown().await;
@@ -171,7 +198,7 @@ impl Server {
 
     fn start_relay(&self, address: SocketAddr, reader: Reader) -> Result<Option<Arc<Relay>>, ServerError> {
         let Some(policy) = &self.config.relay else { return Ok(None) };
-        let (grace, tls) = (self.config.policy.grace, self.identity.quic.clone());
+        let (grace, tls) = (self.config.policy.grace, self.control.identity().get().quic.clone());
         Ok(Some(Relay::start(policy, grace, tls, address, reader)?))
     }
 }

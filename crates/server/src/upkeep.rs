@@ -23,7 +23,7 @@ const TRIM_ROWS: usize = 500;
 /// Compares the heads of all streams with what was sent, so that a wake-up that was lost only delays.
 pub async fn sweep(node: Arc<Node>) {
     loop {
-        sleep(node.policy.sweep_period).await;
+        sleep(node.policy.get().sweep_period).await;
         if let Err(error) = sweep_once(&node).await {
             tracing::error!(%error, "the sweep failed");
         }
@@ -108,7 +108,7 @@ pub async fn restore_sessions(node: &Node) -> Result<()> {
         let blocks: Result<Vec<_>> = accounts.iter().map(|account| store.blocks_of(*account)).collect();
         Ok(rows.into_iter().zip(names).zip(blocks?).collect::<Vec<_>>())
     });
-    let until = Instant::now() + node.policy.grace;
+    let until = Instant::now() + node.policy.get().grace;
     for ((row, name), blocked) in sessions.await? {
         let place = Place { account: row.account, session: row.id, generation: row.generation };
         node.hub.restore(place, &name, blocked, until);
@@ -128,7 +128,7 @@ pub async fn trim(node: Arc<Node>) {
 async fn trim_once(node: &Node) -> bool {
     let now = node.world.now_ms();
     // Without a history the age does not count, and neither does a clock that was set back.
-    let before = node.policy.history.map_or(i64::MAX, |history| {
+    let before = node.policy.get().history.map_or(i64::MAX, |history| {
         now.saturating_sub(i64::try_from(history.as_millis()).unwrap_or(i64::MAX))
     });
     let tokens_before = now.saturating_sub(i64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(i64::MAX));

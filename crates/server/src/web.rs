@@ -45,6 +45,8 @@ pub(crate) struct Web {
     pub(crate) node: Arc<Node>,
     pub(crate) sessions: TaskTracker,
     pub(crate) address: IpAddr,
+    /// SHA-256 of the public key that was shown on it.
+    pub(crate) server_key: Bytes,
     /// Taken by the session, if there comes to be one.
     pub(crate) waiting: std::sync::Mutex<Option<Waiting>>,
 }
@@ -86,12 +88,12 @@ impl Web {
     fn connect(&self, mut request: Request<RequestBody>) -> Answer {
         let accept = accept_key(request.headers())?;
         let waiting = self.take_waiting()?;
-        let (node, address) = (self.node.clone(), self.address);
+        let (node, address, server_key) = (self.node.clone(), self.address, self.server_key.clone());
         let upgraded = hyper::upgrade::on(&mut request);
         self.sessions.spawn(async move {
             // An upgrade that comes to nothing is a connection that is gone.
             let Some((io, read)) = bare(upgraded).await else { return };
-            session::serve(node, WebSocketLink::new(io, &read), address, waiting).await;
+            session::serve(node, WebSocketLink::new(io, &read, server_key), address, waiting).await;
         });
         switch(&accept, None)
     }

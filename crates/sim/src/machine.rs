@@ -102,7 +102,7 @@ impl Machine {
             late: Mutex::default(),
         };
         let node = Arc::new(Node {
-            policy: self.policy(),
+            policy: self.policy().into(),
             server_key: Bytes::from_static(&SERVER_KEY),
             reader: Reader::inline(store.clone()),
             writer,
@@ -115,6 +115,7 @@ impl Machine {
             shares: Default::default(),
             tickets: TicketKey::new(&[7; 32]),
             relay: None,
+            security: Default::default(),
             epoch: Arc::new(Epoch::new(store.epoch().expect("memory can be read"))),
             world: self.world.clone(),
             shutdown: CancellationToken::new(),

@@ -125,7 +125,7 @@ impl Server {
         let policy =
             Policy { sessions_per_user: 1_000, send_rate: None, inbox: unlimited, ..Policy::default() };
         let node = Arc::new(Node {
-            policy,
+            policy: policy.into(),
             server_key: Bytes::from_static(SERVER_KEY),
             epoch: Arc::new(Epoch::new(store.epoch()?)),
             reader: Reader::inline(store),
@@ -139,6 +139,7 @@ impl Server {
             shares: Default::default(),
             tickets: TicketKey::new(&[7; 32]),
             relay: None,
+            security: Default::default(),
             world: Arc::<StillWorld>::default(),
             shutdown: CancellationToken::new(),
         });

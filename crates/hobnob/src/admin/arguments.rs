@@ -57,6 +57,10 @@ pub(crate) fn command(flags: impl Iterator<Item = Arg>) -> Clap {
             of("announce", "Say something to everyone online")
                 .arg(Arg::new("text").value_name("TEXT").required(true).help("`-`: all of standard input")),
         )
+        .subcommand(of(
+            "reload",
+            "Read settings, certificate and log files again; what is wrong changes nothing",
+        ))
         .subcommand(of("drain", "Stop the server, and wait until all is on disk"))
 }
 
@@ -84,6 +88,7 @@ impl Wish {
                 let text = word("text");
                 Self { read_text: text == "-", ..plain(Command::Announce { text }) }
             }
+            "reload" => plain(Command::Reload),
             "drain" => plain(Command::Drain),
             _ => return None,
         })

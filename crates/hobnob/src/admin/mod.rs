@@ -43,7 +43,7 @@ pub(crate) async fn run(settings: AdminSettings, wish: Wish) -> anyhow::Result<u
         Failure::NoServer | Failure::Lost => NO_SERVER,
     };
     // Nothing can be said where nobody listens.
-    let _ = tell_refusal(settings.json, failure.word(), &text::failure(&failure, &settings.data));
+    let _ = tell_refusal(settings.json, failure.word(), &text::failure(&failure, &settings.data), &[]);
     Ok(code)
 }
 
@@ -65,7 +65,7 @@ async fn carry_out(settings: &AdminSettings, wish: Wish) -> Result<u8, Failure> 
                 return Ok(DONE);
             }
             Reply::Refused(refused) => {
-                tell_refusal(json, text::word(refused.reason), &refused.text)?;
+                tell_refusal(json, text::word(refused.reason), &refused.text, &refused.mistakes)?;
                 return Ok(REFUSED);
             }
             Reply::User(user) => print(&if json { text::json(&user) } else { text::user(&user) })?,
@@ -85,9 +85,9 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Says why it is not done: in words to whoever sits there, or where a program reads on.
-fn tell_refusal(json: bool, word: &str, why: &str) -> Result<(), Failure> {
+fn tell_refusal(json: bool, word: &str, why: &str, mistakes: &[String]) -> Result<(), Failure> {
     if json {
-        return print(&text::refusal(word, why));
+        return print(&text::refusal(word, why, mistakes));
     }
-    writeln!(io::stderr(), "hobnob: {}", crate::chat::text::one_line(why)).map_err(Failure::Unread)
+    io::stderr().write_all(text::refused(why, mistakes).as_bytes()).map_err(Failure::Unread)
 }

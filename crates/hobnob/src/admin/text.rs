@@ -30,8 +30,37 @@ pub(super) fn json(value: &impl Serialize) -> String {
 }
 
 /// Why it was not done, for a program.
-pub(super) fn refusal(word: &str, why: &str) -> String {
-    json(&json!({ "refused": word, "text": why }))
+pub(super) fn refusal(word: &str, why: &str, mistakes: &[String]) -> String {
+    match mistakes {
+        [] => json(&json!({ "refused": word, "text": why })),
+        _ => json(&json!({ "refused": word, "text": why, "mistakes": mistakes })),
+    }
+}
+
+/// Why it was not done, for a person.
+pub(super) fn refused(why: &str, mistakes: &[String]) -> String {
+    let mistakes = mistakes.iter().map(|mistake| format!("\n  {}", one_line(mistake)));
+    format!("hobnob: {}{}\n", one_line(why), mistakes.collect::<String>())
+}
+
+/// What `reload` has done.
+fn reloaded(done: &Done) -> String {
+    let names = |names: &Option<Vec<String>>| {
+        let names: Vec<_> = names.iter().flatten().map(|name| one_line(name).into_owned()).collect();
+        names.join(", ")
+    };
+    let (changed, restart) = (names(&done.changed), names(&done.needs_restart));
+    let mut text = match changed.is_empty() {
+        true => "Nothing has changed\n".to_owned(),
+        false => format!("Changed: {changed}\n"),
+    };
+    if !restart.is_empty() {
+        text += &format!("Counts only after a restart: {restart}\n");
+    }
+    if done.file.is_none() {
+        text += "The server was started without a file of settings (--config), so only certificate and log files were read\n";
+    }
+    text
 }
 
 /// The server's reason as a word.
@@ -43,6 +72,8 @@ pub(super) fn word(reason: Reason) -> &'static str {
         Reason::PasswordRefused => "password-refused",
         Reason::TextRefused => "text-refused",
         Reason::NotAllowed => "not-allowed",
+        Reason::SettingsRefused => "settings-refused",
+        Reason::NotPossible => "not-possible",
         Reason::BadRequest => "bad-request",
         Reason::UnsupportedVersion => "unsupported-version",
         Reason::Internal => "internal",
@@ -157,6 +188,7 @@ pub(super) fn done(command: &Command, done: &Done) -> String {
             Some(0) => "Announced, but no one is online\n".to_owned(),
             count => format!("Announced to {} online\n", count.unwrap_or_default()),
         },
+        Command::Reload => reloaded(done),
         Command::Drain => "The server has stopped, everything it accepted is on disk\n".to_owned(),
         Command::Users | Command::Sessions { .. } | Command::Status => String::new(),
     }
@@ -275,7 +307,7 @@ mod tests {
         assert_eq!(done(&Command::Rename { name, to }, &renamed), "ha<U+202E>ns is Hans now\n");
         assert_eq!(json(&made), "{\"name\":\"Hans\",\"password\":\"abc\",\"sessions_ended\":1}\n");
         assert_eq!(
-            refusal("no-such-user", "x\u{9b}"),
+            refusal("no-such-user", "x\u{9b}", &[]),
             "{\"refused\":\"no-such-user\",\"text\":\"x\\u009b\"}\n"
         );
     }

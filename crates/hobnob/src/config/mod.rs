@@ -45,6 +45,20 @@ struct Given {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mistakes(Vec<String>);
 
+impl Mistakes {
+    /// One by one, each on a line. Of what a parser draws over several lines, the first says where and the last what.
+    pub(crate) fn into_list(self) -> Vec<String> {
+        let on_a_line = |mistake: String| match mistake.split_once('\n') {
+            Some((place, rest)) => {
+                let what = rest.lines().last().unwrap_or_default().trim_start_matches([' ', '|', '^']);
+                format!("{place}: {what}")
+            }
+            None => mistake,
+        };
+        self.0.into_iter().map(on_a_line).collect()
+    }
+}
+
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "hobnob: this needs to be put right first:")?;
@@ -75,6 +89,8 @@ impl Surroundings for Process {
 #[derive(Debug)]
 pub(crate) struct Layers {
     given: BTreeMap<&'static str, Given>,
+    /// The file that was read, if there is one.
+    file: Option<PathBuf>,
     mistakes: Vec<String>,
 }
 
@@ -85,7 +101,7 @@ impl Layers {
         argument: impl Fn(&str) -> Option<OsString>,
         surroundings: &dyn Surroundings,
     ) -> Self {
-        let mut layers = Self { given: BTreeMap::new(), mistakes: Vec::new() };
+        let mut layers = Self { given: BTreeMap::new(), file: None, mistakes: Vec::new() };
         for setting in table {
             if let Some(default) = setting.default {
                 layers.put(setting, default.into(), Origin::Default);
@@ -93,6 +109,7 @@ impl Layers {
         }
         if let Some(path) = argument("config").or_else(|| surroundings.variable("HOBNOB_CONFIG")) {
             layers.read_file(table, Path::new(&path), surroundings);
+            layers.file = Some(path.into());
         }
         for setting in table {
             let name = setting.variable();
@@ -109,6 +126,11 @@ impl Layers {
             }
         }
         layers
+    }
+
+    /// The file that was read, if there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     fn put(&mut self, setting: &Setting, value: OsString, origin: Origin) {

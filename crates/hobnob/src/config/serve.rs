@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Layers, Mistakes, Surroundings, value};
+use crate::log::Format;
 
 /// Everything `hobnob serve` needs, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,10 @@ pub(crate) struct ServeSettings {
     pub(crate) inbox_per_sender: u32,
     /// A filter as `tracing` knows it.
     pub(crate) log: String,
+    /// What a line of the log looks like.
+    pub(crate) log_format: Format,
+    /// Where security events go; `None`: with the rest of the log.
+    pub(crate) security_log: Option<PathBuf>,
 }
 
 /// Where the certificate comes from.
@@ -69,10 +74,21 @@ impl ServeSettings {
     /// # Errors
     /// Every mistake at once.
     pub(crate) fn check(mut layers: Layers, surroundings: &dyn Surroundings) -> Result<Self, Mistakes> {
+        if let Some(path) = layers.path("credentials") {
+            credentials_mistakes(&path).iter().for_each(|mistake| layers.blame("credentials", mistake));
+        }
+        Self::check_again(layers, surroundings)
+    }
+
+    /// Checks everything but the accounts to import, which count at the start only and may be gone since.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub(crate) fn check_again(mut layers: Layers, surroundings: &dyn Surroundings) -> Result<Self, Mistakes> {
         let l = &mut layers;
         let listen = l.check("listen", value::listen);
         let data = l.data("server", surroundings);
-        let credentials = l.path("credentials");
+        let credentials = l.given.get("credentials").map(|given| PathBuf::from(&given.value));
         let block_duration = l.check("block-duration", value::duration);
         let idle_timeout = l.check("idle-timeout", value::off_or(value::duration));
         let registration_open = l.check("registration", value::either("open", "closed"));
@@ -88,10 +104,9 @@ impl ServeSettings {
         let inbox_bytes = l.check("inbox-bytes", value::bytes);
         let inbox_per_sender = l.check("inbox-per-sender", value::count);
         let log = l.check("log", log);
+        let log_format = l.check("log-format", value::either("json", "text"));
+        let security_log = l.path("security-log");
 
-        if let Some(path) = &credentials {
-            credentials_mistakes(path).iter().for_each(|mistake| l.blame("credentials", mistake));
-        }
         let open = listen.as_deref().is_some_and(|listen| !value::is_loopback(listen));
         if open && !insecure && tls == Some(TlsSource::Off) {
             l.blame(
@@ -118,9 +133,61 @@ impl ServeSettings {
                 inbox_bytes: inbox_bytes?,
                 inbox_per_sender: inbox_per_sender?,
                 log: log?,
+                log_format: if log_format? { Format::Json } else { Format::Text },
+                security_log,
             })
         };
         layers.finish(read())
+    }
+}
+
+impl ServeSettings {
+    /// These settings, but for what cannot be changed while a server runs that was started with `old`; then the names of
+    /// what differs, and of what would, but takes a restart.
+    pub(crate) fn in_place_of(mut self, old: &Self) -> (Self, Vec<&'static str>, Vec<&'static str>) {
+        let mut restart = Vec::new();
+        let mut keep = |name, differs: bool| differs.then(|| restart.push(name)).is_some();
+        if keep("listen", self.listen != old.listen) {
+            self.listen.clone_from(&old.listen);
+        }
+        if keep("data", self.data != old.data) {
+            self.data.clone_from(&old.data);
+        }
+        if keep("credentials", self.credentials != old.credentials) {
+            self.credentials.clone_from(&old.credentials);
+        }
+        let plain = |settings: &Self| settings.tls == TlsSource::Off;
+        if keep("tls", plain(&self) != plain(old)) {
+            self.tls.clone_from(&old.tls);
+        }
+        if keep("relay", self.relay != old.relay) {
+            self.relay = old.relay;
+        }
+        if keep("log-format", self.log_format != old.log_format) {
+            self.log_format = old.log_format;
+        }
+        let changed = self.differences(old);
+        (self, changed, restart)
+    }
+
+    fn differences(&self, old: &Self) -> Vec<&'static str> {
+        let all = [
+            ("block-duration", self.block_duration != old.block_duration),
+            ("idle-timeout", self.idle_timeout != old.idle_timeout),
+            ("registration", self.registration_open != old.registration_open),
+            ("welcome", self.welcome != old.welcome),
+            ("tls", self.tls != old.tls),
+            ("relay-rate", self.relay_rate != old.relay_rate),
+            ("history", self.history != old.history),
+            ("sessions-per-user", self.sessions_per_user != old.sessions_per_user),
+            ("send-rate", self.send_rate != old.send_rate),
+            ("inbox-messages", self.inbox_messages != old.inbox_messages),
+            ("inbox-bytes", self.inbox_bytes != old.inbox_bytes),
+            ("inbox-per-sender", self.inbox_per_sender != old.inbox_per_sender),
+            ("log", self.log != old.log),
+            ("security-log", self.security_log != old.security_log),
+        ];
+        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 }
 

@@ -73,7 +73,14 @@ pub(crate) const SERVE: &[Setting] = &[
     value("inbox-messages", "N", Some("10000"), "Most messages that wait for one user"),
     value("inbox-bytes", "SIZE", Some("64MiB"), "Most text that waits for one user"),
     value("inbox-per-sender", "N", Some("1000"), "Most messages of one sender that wait for one user"),
-    value("log", "LEVEL", Some("info"), "What to log: error, warn, info, debug, trace"),
+    value("log", "LEVEL", Some("info"), "What to log: error, warn, info, debug, trace, off"),
+    value("log-format", "text|json", Some("text"), "How: lines of words, or one JSON object a line"),
+    value(
+        "security-log",
+        "FILE",
+        None,
+        "Logins, lock-outs and acts of the keeper go there [default: to the log]",
+    ),
 ];
 
 const DATA: Setting =

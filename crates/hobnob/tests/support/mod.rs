@@ -32,6 +32,7 @@ pub(crate) struct World {
     server: Option<Running>,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     address: String,
 }
 
@@ -42,9 +43,16 @@ impl World {
 
     /// A server with more arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::around(tempfile::tempdir().expect("a folder"), arguments, &[])
+    }
+
+    /// A server with arguments that may name files of a folder that is there, and with variables.
+    pub(crate) fn around(folder: tempfile::TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut world = Self { server: None, folder, arguments, address: "127.0.0.1:0".to_owned() };
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables = variables.iter().map(owned).collect();
+        let address = "127.0.0.1:0".to_owned();
+        let mut world = Self { server: None, folder, arguments, variables, address };
         world.start();
         world
     }
@@ -53,7 +61,7 @@ impl World {
     pub(crate) fn start(&mut self) {
         let mut command = hobnob(self.folder.path());
         command.args(["serve", "--listen", &self.address, "--data"]).arg(self.path("server"));
-        command.args(&self.arguments);
+        command.args(&self.arguments).envs(self.variables.clone());
         let server = Running::start(command, self.path("server.log"));
         let ready = server.line_with("hobnob is listening on ");
         let address = ready.strip_prefix("hobnob is listening on ").and_then(|rest| rest.split(',').next());
@@ -66,6 +74,11 @@ impl World {
         let mut server = self.server.take().expect("the server runs");
         server.signal(Signal::TERM);
         assert!(server.wait().success(), "the server drains");
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.server.as_ref().expect("the server runs").signal(signal);
     }
 
     /// Waits until the server has ended by itself; the exit code.

@@ -71,7 +71,6 @@ pub(super) async fn add(node: &Node, typed: &str, password: Option<Password>) ->
     if node.writer.run(move |tx| tx.add_account(&new)).await?.is_none() {
         return Err(name_taken());
     }
-    tracing::info!(user = %name.display(), generated = made.is_some(), "added by the keeper");
     Ok(Done { name: Some(name.display().to_owned()), password: made, ..Done::default() })
 }
 
@@ -79,14 +78,12 @@ pub(super) async fn add(node: &Node, typed: &str, password: Option<Password>) ->
 pub(super) async fn reset(node: &Node, typed: &str, password: Option<Password>) -> Answer {
     let (account, key) = account(node, typed).await?;
     let (hash, made) = hashed(node, password).await?;
-    let generated = made.is_some();
     let ended = end_sessions(node, account.id, Ended::PasswordChanged, move |tx, id| {
         tx.set_password(id, &hash)?;
         tx.clear_failures(&key)?;
         Ok(true)
     });
     let ended = ended.await?.ok_or_else(gone)?;
-    tracing::info!(user = %account.name, generated, sessions = ended, "password reset by the keeper");
     Ok(Done { password: made, ..done(account.name, ended) })
 }
 
@@ -94,7 +91,6 @@ pub(super) async fn reset(node: &Node, typed: &str, password: Option<Password>) 
 pub(super) async fn unlock(node: &Node, typed: &str) -> Answer {
     let (account, key) = account(node, typed).await?;
     let classes = node.writer.run(move |tx| tx.clear_failures(&key)).await?;
-    tracing::info!(user = %account.name, classes, "unlocked by the keeper");
     Ok(Done { name: Some(account.name), classes: Some(classes as u64), ..Done::default() })
 }
 
@@ -107,12 +103,10 @@ pub(super) async fn set_disabled(node: &Node, typed: &str, disabled: bool) -> An
             Ok(true)
         });
         let ended = ended.await?.ok_or_else(gone)?;
-        tracing::info!(user = %account.name, sessions = ended, "disabled by the keeper");
         return Ok(done(account.name, ended));
     }
     let id = account.id;
     node.writer.run(move |tx| tx.set_disabled(id, false)).await?;
-    tracing::info!(user = %account.name, "enabled by the keeper");
     Ok(Done { name: Some(account.name), ..Done::default() })
 }
 
@@ -120,7 +114,6 @@ pub(super) async fn set_disabled(node: &Node, typed: &str, disabled: bool) -> An
 pub(super) async fn kick(node: &Node, typed: &str) -> Answer {
     let (account, _) = account(node, typed).await?;
     let ended = end_sessions(node, account.id, Ended::Kicked, |_, _| Ok(true)).await?.ok_or_else(gone)?;
-    tracing::info!(user = %account.name, sessions = ended, "kicked by the keeper");
     Ok(done(account.name, ended))
 }
 
@@ -142,7 +135,6 @@ pub(super) async fn rename(node: &Node, typed: &str, to: &str) -> Answer {
         NewName { name: name.display().to_owned(), key: name.key().to_owned(), skeleton: name.skeleton() };
     let ended = end_sessions(node, account.id, Ended::Kicked, move |tx, id| tx.rename(id, &new));
     let ended = ended.await?.ok_or_else(name_taken)?;
-    tracing::info!(user = %account.name, to = %name.display(), sessions = ended, "renamed by the keeper");
     Ok(Done { formerly: Some(account.name), ..done(name.display().to_owned(), ended) })
 }
 
@@ -154,7 +146,6 @@ pub(super) async fn delete(node: &Node, typed: &str) -> Answer {
         Ok(true)
     });
     let ended = ended.await?.ok_or_else(gone)?;
-    tracing::info!(user = %account.name, sessions = ended, "deleted by the keeper");
     Ok(done(account.name, ended))
 }
 
@@ -213,6 +204,5 @@ pub(super) async fn announce(node: &Node, said: String) -> Answer {
     let entry = Committed { stream: StreamId::Broadcast, seq, sender: SERVER, frame };
     node.wake.wake(&entry, &mut Round::default());
     let online = node.hub.online() as u64;
-    tracing::info!(bytes = said.len(), online, "announced by the keeper");
     Ok(Done { users_online: Some(online), ..Done::default() })
 }

@@ -110,7 +110,7 @@ pub(super) fn status(keeper: &Keeper) -> Status {
     let (store_bytes, store_log_bytes) = sqlite::size(&keeper.data);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        fingerprint: keeper.fingerprint.clone(),
+        fingerprint: fingerprint(keeper),
         pid: std::process::id(),
         uptime_s: keeper.started.elapsed().as_secs(),
         connections: keeper.connections.len() as u64,
@@ -135,6 +135,10 @@ pub(super) fn status(keeper: &Keeper) -> Status {
             }
         }),
     }
+}
+
+fn fingerprint(keeper: &Keeper) -> String {
+    keeper.identity.as_ref().map_or_else(String::new, |identity| identity.get().fingerprint())
 }
 
 fn micros(time: Duration) -> u64 {

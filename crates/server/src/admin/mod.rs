@@ -18,7 +18,9 @@ use tokio_util::task::TaskTracker;
 pub use self::socket::Address;
 pub(crate) use self::socket::{Door, answer_drained};
 use self::wire::{Command, Done, Reason, Refused, Reply};
-use crate::{node::Node, store::StoreError};
+use crate::{
+    control::Reloads, current::Current, identity::Identity, node::Node, security, store::StoreError,
+};
 
 /// The other end is gone.
 #[derive(Debug)]
@@ -39,8 +41,10 @@ pub struct Keeper {
     pub node: Arc<Node>,
     /// The folder of its database.
     pub data: PathBuf,
-    /// By which clients know it.
-    pub fingerprint: String,
+    /// By which clients know it, if they do.
+    pub identity: Option<Current<Identity>>,
+    /// Where requests to reload go.
+    pub reloads: Reloads,
     /// When it began.
     pub started: Instant,
     /// Its connections.
@@ -48,12 +52,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Carries out a command and answers it. `Drain` only begins here, and is not answered.
+    /// Carries out a command of a user of the system, and answers it. `Drain` only begins here, and is not answered.
     ///
     /// # Errors
     /// Nobody takes the answer any more. What was asked for has happened all the same.
-    pub async fn serve(&self, command: Command, replies: &mut impl Replies) -> Result<(), Gone> {
-        let node = &*self.node;
+    pub async fn serve(&self, uid: u32, command: Command, replies: &mut impl Replies) -> Result<(), Gone> {
+        let (node, act) = (&*self.node, command.act());
         let answer = match command {
             Command::Users => lists::users(node, replies).await?,
             Command::Sessions { all } => lists::sessions(node, all, replies).await?,
@@ -70,12 +74,19 @@ impl Keeper {
             Command::Rename { name, to } => acts::rename(node, &name, &to).await,
             Command::Delete { name } => acts::delete(node, &name).await,
             Command::Announce { text } => acts::announce(node, text).await,
+            Command::Reload => self.reloads.ask().await,
             Command::Drain => {
                 tracing::info!("told to drain");
+                if let Some(act) = act {
+                    security::kept(uid, act, &Ok(Done::default()));
+                }
                 node.shutdown.cancel();
                 return Ok(());
             }
         };
+        if let Some(act) = act {
+            security::kept(uid, act, &answer);
+        }
         replies.reply(&answer.map_or_else(Reply::Refused, Reply::Done)).await
     }
 }

@@ -23,6 +23,7 @@ use super::{
     Gone, Keeper, Replies,
     wire::{Command, Done, REQUEST_BYTES_MAX, Reason, Refused, Reply, SOCKET_NAME},
 };
+use crate::security;
 
 /// Connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
@@ -155,13 +156,13 @@ impl Replies for BufReader<UnixStream> {
 
 /// One connection. Comes back if it waits for the end of the server.
 async fn talk(keeper: Arc<Keeper>, stream: UnixStream) -> Option<UnixStream> {
-    let allowed = is_allowed(&stream);
+    let caller = allowed(&stream);
     let mut stream = BufReader::new(stream);
-    if !allowed {
+    let Some(uid) = caller else {
         let text = "Only the server's own user and root may do this";
         let _ = stream.reply(&Reply::Refused(Refused::new(Reason::NotAllowed, text))).await;
         return None;
-    }
+    };
     let shutdown = keeper.node.shutdown.clone();
     loop {
         let line = tokio::select! {
@@ -176,10 +177,10 @@ async fn talk(keeper: Arc<Keeper>, stream: UnixStream) -> Option<UnixStream> {
         };
         match command {
             Ok(Command::Drain) => {
-                keeper.serve(Command::Drain, &mut stream).await.ok()?;
+                keeper.serve(uid, Command::Drain, &mut stream).await.ok()?;
                 return Some(stream.into_inner());
             }
-            Ok(command) => keeper.serve(command, &mut stream).await.ok()?,
+            Ok(command) => keeper.serve(uid, command, &mut stream).await.ok()?,
             Err(refused) => {
                 let _ = stream.reply(&Reply::Refused(refused)).await;
                 return None;
@@ -188,22 +189,18 @@ async fn talk(keeper: Arc<Keeper>, stream: UnixStream) -> Option<UnixStream> {
     }
 }
 
-/// The permissions of file and folder are one lock; this is the other, should they be loose.
-fn is_allowed(stream: &UnixStream) -> bool {
+/// The user who may, and calls. The permissions of file and folder are one lock; this is the other, should they be loose.
+fn allowed(stream: &UnixStream) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
     match stream.peer_cred() {
-        Ok(peer) if peer.uid() == 0 || peer.uid() == own => true,
+        Ok(peer) if peer.uid() == 0 || peer.uid() == own => Some(peer.uid()),
         Ok(peer) => {
-            tracing::warn!(
-                uid = peer.uid(),
-                pid = peer.pid(),
-                "another user was refused at the admin socket"
-            );
-            false
+            security::refused_at_socket(peer.uid(), peer.pid());
+            None
         }
         Err(error) => {
             tracing::warn!(%error, "it is not known who is at the admin socket");
-            false
+            None
         }
     }
 }

@@ -105,8 +105,19 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// Reads the settings, the certificate and the names of log files again.
+    Reload,
     /// Stops the server; answered when all is on disk.
     Drain,
+}
+
+/// A command that changes something, in words for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// The command.
+    pub word: &'static str,
+    /// What has been done then.
+    pub did: &'static str,
 }
 
 /// One line of an answer.
@@ -246,6 +257,15 @@ pub struct Done {
     /// `announce`: users who are online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_online: Option<u64>,
+    /// `reload`: settings that are others now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Vec<String>>,
+    /// `reload`: settings that are others, and count only after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_restart: Option<Vec<String>>,
+    /// `reload`: the file that was read again; if there is none, the server was started without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// Why nothing was done.
@@ -255,6 +275,9 @@ pub struct Refused {
     pub reason: Reason,
     /// For a person.
     pub text: String,
+    /// `reload`: all that is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
 }
 
 /// Why nothing was done, for a program.
@@ -273,6 +296,10 @@ pub enum Reason {
     TextRefused,
     /// The caller is neither the server's own user nor root.
     NotAllowed,
+    /// Settings are wrong.
+    SettingsRefused,
+    /// This server cannot do it.
+    NotPossible,
     /// The request is not understood.
     BadRequest,
     /// The request is of another version.
@@ -285,7 +312,7 @@ impl Refused {
     /// A refusal.
     #[must_use]
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into() }
+        Self { reason, text: text.into(), mistakes: Vec::new() }
     }
 }
 
@@ -297,6 +324,26 @@ impl Command {
     #[must_use]
     pub fn encode(self) -> Vec<u8> {
         line(&Request { version: VERSION, command: self })
+    }
+
+    /// What it does; `None`: it only looks, or says itself what it does.
+    #[must_use]
+    pub fn act(&self) -> Option<Act> {
+        let (word, did) = match self {
+            Self::Add { .. } => ("add", "added"),
+            Self::Reset { .. } => ("reset", "password reset"),
+            Self::Unlock { .. } => ("unlock", "unlocked"),
+            Self::Disable { .. } => ("disable", "disabled"),
+            Self::Enable { .. } => ("enable", "enabled"),
+            Self::Kick { .. } => ("kick", "kicked"),
+            Self::Rename { .. } => ("rename", "renamed"),
+            Self::Delete { .. } => ("delete", "deleted"),
+            Self::Announce { .. } => ("announce", "announced"),
+            Self::Reload => ("reload", "settings read again"),
+            Self::Drain => ("drain", "stopped"),
+            Self::Users | Self::Sessions { .. } | Self::Status => return None,
+        };
+        Some(Act { word, did })
     }
 
     /// Reads a request.

@@ -124,7 +124,7 @@ pub(crate) async fn open(
     let mut probed = false;
     loop {
         let (request, may_replace) = (request.clone(), gone.clone());
-        let (most, token_hash) = (node.policy.sessions_per_user as usize, sha256(&token));
+        let (most, token_hash) = (node.policy.get().sessions_per_user as usize, sha256(&token));
         let (hub, handle) = (node.hub.clone(), handle.clone());
         let claimed = node.writer.run_then(
             move |tx| claim(tx, &request, token_hash, most, &may_replace),
@@ -135,7 +135,7 @@ pub(crate) async fn open(
                 if logged_in.opened.token.is_empty() {
                     logged_in.opened.token = Bytes::copy_from_slice(&token);
                 }
-                logged_in.opened.welcome.clone_from(&node.policy.welcome);
+                logged_in.opened.welcome.clone_from(&node.policy.get().welcome);
                 return Ok(complete(node, *logged_in));
             }
             Claim::Refused(reason) => return Err(reason.into()),
@@ -355,7 +355,7 @@ pub(crate) async fn resume(
     handle: &Handle,
 ) -> Answered<LoggedIn> {
     let device = resume.device.clone().unwrap_or_default();
-    check_device(node, greeted, &resume.name, &device)?;
+    check_device(greeted, &resume.name, &device)?;
     let key = Name::parse(&resume.name).map_err(|_| Reason::UnknownToken)?.key().to_owned();
     let token_hash = sha256(&resume.token);
     let request = Request::new(node, &device, resume.position);
@@ -364,14 +364,12 @@ pub(crate) async fn resume(
         move |tx| take_up(tx, &request, &key, &token_hash),
         move |taken_up| taken_up.map(|arrival| arrival.attach(&hub, handle)),
     );
-    let logged_in = taken_up.await??;
-    tracing::info!(user = %logged_in.name, "resumed");
-    Ok(complete(node, logged_in))
+    Ok(complete(node, taken_up.await??))
 }
 
 /// Adds what the transaction need not know.
 fn complete(node: &Node, mut logged_in: LoggedIn) -> LoggedIn {
-    logged_in.opened.limits = Some(node.policy.limits());
+    logged_in.opened.limits = Some(node.policy.get().limits());
     logged_in.opened.ticket_key = node.tickets.public();
     logged_in
 }

@@ -1,6 +1,6 @@
 //! Lookup, login and registration: who it is. `claim.rs` opens the session.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use hobnob_protocol::{
@@ -15,6 +15,7 @@ use crate::{
     hub::Handle,
     node::Node,
     rules::lockout,
+    security::{self, By, Seen},
     store::{Account, AccountId, Ended, NewAccount, Result, Secret, SessionRow},
     throttle::{Attempt, Source},
 };
@@ -51,14 +52,18 @@ pub(crate) type Answered<T> = std::result::Result<T, Refusal>;
 
 /// What the connection has agreed on before a login.
 pub(crate) struct Greeted {
+    pub(crate) address: IpAddr,
+    /// By which limits count.
     pub(crate) source: Source,
+    /// The hash of the key that the client was shown on this connection.
+    pub(crate) server_key: Bytes,
     pub(crate) nonce: [u8; 32],
 }
 
 /// Whether a name is new; silent about that where registration is closed.
 pub(crate) async fn lookup(node: &Node, name: &str) -> Result<Found> {
     let answer = |answer: Answer, reason: String| Found { answer: answer as i32, reason };
-    if !node.policy.registration_open {
+    if !node.policy.get().registration_open {
         return Ok(answer(Answer::Known, String::new()));
     }
     let name = match Name::parse(name) {
@@ -93,32 +98,41 @@ pub(crate) async fn login(
     handle: &Handle,
 ) -> Answered<LoggedIn> {
     let name = login.name.clone();
-    let answered = try_login(node, greeted, login, handle).await;
+    let mut seen = Seen::default();
+    let answered = try_login(node, greeted, login, &mut seen, handle).await;
     if let Err(Refusal::Reply(reason, _)) = &answered {
-        let user = hobnob_protocol::text::visible_line(&name);
-        tracing::warn!(?user, ?reason, "a login was refused");
+        node.security.login_refused(greeted.address, &name, &seen, *reason);
     }
     answered
 }
 
-async fn try_login(node: &Node, greeted: &Greeted, login: Login, handle: &Handle) -> Answered<LoggedIn> {
+async fn try_login(
+    node: &Node,
+    greeted: &Greeted,
+    login: Login,
+    seen: &mut Seen,
+    handle: &Handle,
+) -> Answered<LoggedIn> {
     let device = login.device.clone().unwrap_or_default();
-    check_device(node, greeted, &login.name, &device)?;
+    check_device(greeted, &login.name, &device)?;
     let (account, failed_logins) = match &login.proof {
         Some(Proof::Password(password)) => {
-            by_password(node, greeted.source, &login, &device, password).await?
+            by_password(node, greeted, &login, &device, password, seen).await?
         }
         Some(Proof::Token(token)) => (by_token(node, &login.name, token, device.key.clone()).await?, 0),
         None => return Err(Reason::WrongPassword.into()),
     };
+    seen.account = Some(account.name.to_string());
     let mut logged_in = claim::open(node, &account, &login, &device, handle).await?;
     logged_in.opened.failed_logins = failed_logins;
-    tracing::info!(user = %account.name, background = login.background, "logged in");
+    let by = if matches!(login.proof, Some(Proof::Password(_))) { By::Password } else { By::Token };
+    let replaced = logged_in.replaced.len();
+    security::logged_in(greeted.address, &logged_in.name, by, seen, login.background, replaced);
     Ok(logged_in)
 }
 
-pub(crate) fn check_device(node: &Node, greeted: &Greeted, name: &str, device: &Device) -> Answered<()> {
-    let challenge = device_challenge(&greeted.nonce, name, &node.server_key);
+pub(crate) fn check_device(greeted: &Greeted, name: &str, device: &Device) -> Answered<()> {
+    let challenge = device_challenge(&greeted.nonce, name, &greeted.server_key);
     let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &device.key);
     let genuine = device.key.len() == 32 && device.outbox.len() == 16;
     if genuine && key.verify(&challenge, &device.signature).is_ok() {
@@ -130,26 +144,29 @@ pub(crate) fn check_device(node: &Node, greeted: &Greeted, name: &str, device: &
 /// The account, and how many others failed since its last login.
 async fn by_password(
     node: &Node,
-    source: Source,
+    greeted: &Greeted,
     login: &Login,
     device: &Device,
     password: &str,
+    seen: &mut Seen,
 ) -> Answered<(Account, u32)> {
     // A name that cannot be one is counted under what was typed, like any that nobody has.
     let name = Name::parse(&login.name);
     let key = name.as_ref().map_or(login.name.clone(), |name| name.key().to_owned());
     let found = find(node, &key).await?;
-    if login.register && node.policy.registration_open {
+    seen.account = found.as_ref().map(|account| account.name.to_string());
+    if login.register && node.policy.get().registration_open {
         if found.is_some() {
             return Err(Reason::NameTaken.into());
         }
         let name = name.map_err(|error| Refusal::Reply(Reason::NameRefused, error.to_string()))?;
-        return Ok((register(node, source, name, password, device.key.clone()).await?, 0));
+        return Ok((register(node, greeted, name, password, device.key.clone()).await?, 0));
     }
     // Asked for every name, so that the time does not tell which exist.
     let id = found.as_ref().map_or(AccountId(0), |account| account.id);
     let known = device_known(node, id, device.key.clone()).await?;
-    if !known && !node.throttle.allows(source, Attempt::FailedLogin) {
+    seen.known = Some(known);
+    if !known && !node.throttle.allows(greeted.source, Attempt::FailedLogin) {
         return Err(throttled());
     }
     let class = if known { device.key.clone() } else { Bytes::new() };
@@ -159,8 +176,8 @@ async fn by_password(
     let found = find(node, &key).await?;
     let hash = found.as_ref().map(|account| account.password.clone());
     if !node.passwords.verify(password.to_owned(), hash).await {
-        node.throttle.count(source, Attempt::FailedLogin);
-        return Err(fail(node, key, class, found, device.key.clone()).await?);
+        node.throttle.count(greeted.source, Attempt::FailedLogin);
+        return Err(fail(node, greeted.address, key, class, found, device.key.clone()).await?);
     }
     let account = found.ok_or(Reason::WrongPassword)?;
     // Told to who knows the password only, and then nothing else has happened.
@@ -202,15 +219,17 @@ async fn check_not_locked(node: &Node, key: &str, class: &Bytes) -> Answered<()>
 /// Counts a failure and says which answer it gets.
 async fn fail(
     node: &Node,
+    from: IpAddr,
     key: String,
     class: Bytes,
     account: Option<Account>,
     device: Bytes,
 ) -> Result<Refusal> {
     let now = node.world.now_ms();
-    let block_ms = i64::try_from(node.policy.block_duration.as_millis()).unwrap_or(i64::MAX);
+    let block_duration = node.policy.get().block_duration;
+    let block_ms = i64::try_from(block_duration.as_millis()).unwrap_or(i64::MAX);
     let id = account.as_ref().map(|account| account.id);
-    let name = key.clone();
+    let (name, known) = (key.clone(), !class.is_empty());
     let counted = node.writer.run(move |tx| {
         let failures = lockout::fail(tx.failures(&key, &class)?, now, block_ms);
         tx.set_failures(&key, &class, failures, now)?;
@@ -220,9 +239,9 @@ async fn fail(
         Ok(failures)
     });
     let failures = counted.await?;
-    let name = hobnob_protocol::text::visible_line(&name).into_owned();
     if failures.count >= lockout::FAILURES_MAX {
-        tracing::warn!(user = ?name, "blocked after {} failed logins", failures.count);
+        let account = account.as_ref().map(|account| &*account.name);
+        node.security.locked_out(from, &name, account, known, block_duration);
         return Ok(Reason::LockedNow.into());
     }
     Ok(Reason::WrongPassword.into())
@@ -230,7 +249,7 @@ async fn fail(
 
 async fn register(
     node: &Node,
-    source: Source,
+    greeted: &Greeted,
     name: Name,
     password: &str,
     device: Bytes,
@@ -247,7 +266,7 @@ async fn register(
     if let Err(reason) = check_new_password(password) {
         return Err(Refusal::Reply(Reason::PasswordRefused, reason.to_owned()));
     }
-    if !node.throttle.allows(source, Attempt::NewAccount) {
+    if !node.throttle.allows(greeted.source, Attempt::NewAccount) {
         return Err(throttled());
     }
     let hash = node.passwords.hash(password.to_owned()).await;
@@ -261,8 +280,8 @@ async fn register(
     if !added.await? {
         return Err(Reason::NameTaken.into());
     }
-    node.throttle.count(source, Attempt::NewAccount);
-    tracing::info!(user = %name.display(), "registered");
+    node.throttle.count(greeted.source, Attempt::NewAccount);
+    security::registered(greeted.address, name.display());
     find(node, &key).await?.ok_or(Refusal::Internal)
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct SubmitJob {
 
 impl Job for SubmitJob {
     fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
-        let limits = &self.node.policy.inbox;
+        let limits = &self.node.policy.get().inbox;
         self.verdict = Some(stream::submit(tx, self.sender, self.number, &self.op, self.now_ms, limits)?);
         Ok(())
     }

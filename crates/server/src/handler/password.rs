@@ -1,5 +1,7 @@
 //! Changing a password.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use hobnob_protocol::{
     close::Close,
@@ -15,19 +17,32 @@ use crate::{
     hub::Place,
     node::Node,
     rules::lockout,
+    security,
     session::wire::refused,
     store::{Ended, Result, SessionId},
 };
 
 /// Changes the password of the user of this session and ends the user's other sessions.
-pub(crate) async fn change(node: &Node, place: Place, device: Bytes, request: ChangePassword) -> Body {
-    match try_change(node, place, device, request).await {
+pub(crate) async fn change(
+    node: &Node,
+    place: Place,
+    from: Option<IpAddr>,
+    device: Bytes,
+    request: ChangePassword,
+) -> Body {
+    match try_change(node, place, from, device, request).await {
         Ok(body) => body,
         Err(error) => internal(&error),
     }
 }
 
-async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePassword) -> Result<Body> {
+async fn try_change(
+    node: &Node,
+    place: Place,
+    from: Option<IpAddr>,
+    device: Bytes,
+    request: ChangePassword,
+) -> Result<Body> {
     if let Err(reason) = check_new_password(&request.new_password) {
         return Ok(refused(Reason::PasswordRefused, reason));
     }
@@ -48,9 +63,10 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
         return Ok(refused(Reason::WrongPassword, "Too many wrong passwords. Please try again later"));
     }
     if !node.passwords.verify(request.old_password, Some(account.password)).await {
-        let block_ms = i64::try_from(node.policy.block_duration.as_millis()).unwrap_or(i64::MAX);
+        let block_duration = node.policy.get().block_duration;
+        let block_ms = i64::try_from(block_duration.as_millis()).unwrap_or(i64::MAX);
         let failures = lockout::fail(failures, now, block_ms);
-        tracing::warn!(user = %account.name, failures = failures.count, "wrong password at a password change");
+        security::password_not_changed(from, &account.name, failures.count);
         node.writer.run(move |tx| tx.set_failures(&key, &device, failures, now)).await?;
         return Ok(refused(Reason::WrongPassword, "Wrong password"));
     }
@@ -70,6 +86,7 @@ async fn try_change(node: &Node, place: Place, device: Bytes, request: ChangePas
             Ok(others)
         })
         .await?;
+    security::password_changed(from, &account.name, others.len());
     for (session, generation) in others {
         detach(node, Place { account: id, session, generation }, Close::PasswordChanged);
     }

@@ -26,6 +26,11 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Binds the UDP port. Within a runtime, which watches it from then on.
 pub(super) fn bind(tls: Arc<rustls::ServerConfig>, address: SocketAddr) -> io::Result<Endpoint> {
+    Endpoint::server(config(tls)?, address)
+}
+
+/// What connections begin with.
+pub(super) fn config(tls: Arc<rustls::ServerConfig>) -> io::Result<ServerConfig> {
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(tls));
     config.max_incoming(INCOMING_MAX);
@@ -35,7 +40,7 @@ pub(super) fn bind(tls: Arc<rustls::ServerConfig>, address: SocketAddr) -> io::R
     transport.max_concurrent_uni_streams(0_u8.into()).max_concurrent_bidi_streams(0_u8.into());
     transport.datagram_receive_buffer_size(None).send_observed_address_reports(true);
     config.transport_config(Arc::new(transport));
-    Endpoint::server(config, address)
+    Ok(config)
 }
 
 /// Serves until `stop`, then closes what is open.

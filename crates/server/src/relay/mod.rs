@@ -10,7 +10,6 @@ mod admitted;
 mod discovery;
 mod door;
 mod limit;
-mod refusals;
 mod socket;
 mod user;
 
@@ -38,10 +37,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::door::{Visitor, version};
 use self::{
     admitted::{Admitted, Key},
-    refusals::Refusals,
+    limit::Rate,
     user::{Totals, User, Users},
 };
-use crate::{config::RelayPolicy, reader::Reader, store::AccountId};
+use crate::{config::RelayPolicy, reader::Reader, refusals::Refusals, security, store::AccountId};
 
 /// How long connections have to end when the relay stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,6 +51,8 @@ const KEY_CACHE: usize = 4096;
 pub struct Relay {
     shared: Arc<Shared>,
     discovery_port: u16,
+    /// `None`: its port was taken.
+    discovery: Option<noq::Endpoint>,
     tasks: TaskTracker,
     stop: CancellationToken,
     handle: Handle,
@@ -82,8 +83,7 @@ struct Shared {
     clients: Clients,
     metrics: Arc<Metrics>,
     key_cache: KeyCache,
-    /// Bytes a second for one user.
-    rate: Option<u32>,
+    rate: Rate,
     admitted: Mutex<Admitted<Arc<User>>>,
     /// A grace begins.
     grace_begins: Notify,
@@ -116,7 +116,7 @@ impl Relay {
             clients: Clients::default(),
             metrics: Arc::default(),
             key_cache: KeyCache::new(KEY_CACHE),
-            rate: policy.rate,
+            rate: Rate::new(policy.rate),
             admitted: Mutex::new(Admitted::new(grace)),
             grace_begins: Notify::new(),
             users: Mutex::default(),
@@ -126,19 +126,19 @@ impl Relay {
         });
         let (handle, tasks, stop) = (runtime.handle().clone(), TaskTracker::new(), CancellationToken::new());
         tasks.spawn_on(shared.clone().expire(stop.clone()), &handle);
-        let discovery_port = {
+        let discovery = {
             let _within = handle.enter();
-            discovery::bind(tls, address).map(|endpoint| {
-                tasks.spawn_on(discovery::serve(endpoint, stop.clone()), &handle);
-                address.port()
+            discovery::bind(tls, address).inspect(|endpoint| {
+                tasks.spawn_on(discovery::serve(endpoint.clone(), stop.clone()), &handle);
             })
         };
-        let discovery_port = discovery_port.unwrap_or_else(|error| {
+        let discovery = discovery.inspect_err(|error| {
             tracing::warn!(%address, %error, "no address discovery: fewer clients will reach each other directly");
-            0
         });
+        let discovery = discovery.ok();
+        let discovery_port = discovery.as_ref().map_or(0, |_| address.port());
         let runtime = Mutex::new(Some(runtime));
-        Ok(Arc::new(Self { shared, discovery_port, tasks, stop, handle, runtime }))
+        Ok(Arc::new(Self { shared, discovery_port, discovery, tasks, stop, handle, runtime }))
     }
 
     /// UDP port on which clients learn their public address; 0: none.
@@ -156,6 +156,20 @@ impl Relay {
             self.shared.admit(key, account);
         }
         Admission { shared: self.shared.clone(), key }
+    }
+
+    /// Bytes a second that one user may send from now on; `None`: no limit.
+    pub(crate) fn set_rate(&self, rate: Option<u32>) {
+        self.shared.rate.set(rate);
+    }
+
+    /// The certificate that address discovery shows from now on.
+    pub(crate) fn set_certificate(&self, tls: Arc<rustls::ServerConfig>) {
+        let Some(discovery) = &self.discovery else { return };
+        match discovery::config(tls) {
+            Ok(config) => discovery.set_server_config(Some(config)),
+            Err(error) => tracing::error!(%error, "address discovery keeps its old certificate"),
+        }
     }
 
     /// Ends all that a user has here, at once.
@@ -230,7 +244,7 @@ impl Shared {
     }
 
     fn admit(&self, key: Key, account: AccountId) {
-        let new = || User::new(account, self.rate, self.totals.clone());
+        let new = || User::new(account, self.rate.clone(), self.totals.clone());
         let user = self.users.lock().unwrap_or_else(PoisonError::into_inner).get(account, new);
         self.admitted().admit(key, user);
     }
@@ -257,7 +271,7 @@ impl Shared {
         self.totals.refused.fetch_add(1, Relaxed);
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(others) = refusals.tell(address.into(), Instant::now()) {
-            tracing::info!(%address, %key, others, "refused at the relay");
+            security::refused_at_relay(address, key, others);
         }
     }
 

@@ -11,7 +11,10 @@ use std::{
 use iroh_relay::server::ConnectionId;
 use tokio::time::Instant;
 
-use super::{admitted::Key, limit::Allowance};
+use super::{
+    admitted::Key,
+    limit::{Allowance, Rate},
+};
 use crate::store::AccountId;
 
 /// Connections of one key; the oldest makes room. A client has one, and for a moment the one that it replaces.
@@ -26,8 +29,8 @@ pub(super) struct User {
     /// For the log; learned with the first connection.
     name: OnceLock<String>,
     totals: Arc<Totals>,
-    /// `None`: no limit.
-    allowance: Option<Mutex<Allowance>>,
+    rate: Rate,
+    allowance: Mutex<Allowance>,
     /// Oldest first.
     open: Mutex<VecDeque<(Key, ConnectionId)>>,
     /// Bytes from the user since the first of the open connections.
@@ -70,13 +73,14 @@ pub(super) struct Totals {
 }
 
 impl User {
-    /// A user without connections who may send `rate` bytes a second; `None`: no limit.
-    pub(super) fn new(account: AccountId, rate: Option<u32>, totals: Arc<Totals>) -> Self {
+    /// A user without connections who may send at this rate.
+    pub(super) fn new(account: AccountId, rate: Rate, totals: Arc<Totals>) -> Self {
         Self {
             account,
             name: OnceLock::new(),
             totals,
-            allowance: rate.map(|rate| Mutex::new(Allowance::new(rate, Instant::now()))),
+            rate,
+            allowance: Mutex::new(Allowance::new(Instant::now())),
             open: Mutex::default(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -123,8 +127,8 @@ impl User {
     pub(super) fn count_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Relaxed);
         self.totals.received.fetch_add(bytes as u64, Relaxed);
-        if let Some(allowance) = &self.allowance {
-            allowance.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, Instant::now());
+        if let Some(rate) = self.rate.get() {
+            self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, rate, Instant::now());
         }
     }
 
@@ -136,7 +140,8 @@ impl User {
 
     /// When the user may send on; `None`: now.
     pub(super) fn ready_at(&self) -> Option<Instant> {
-        let allowance = self.allowance.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rate.get()?;
+        let allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
         allowance.ready_at(Instant::now())
     }
 }
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_oldest_connection_of_a_key_makes_room() {
-        let user = User::new(AccountId(1), None, Arc::default());
+        let user = User::new(AccountId(1), Rate::default(), Arc::default());
         let id = || OnDisconnectGuard::empty(SecretKey::from_bytes(&[1; 32]).public()).connection_id();
         let ids: Vec<_> = (0..=CONNECTIONS_MAX).map(|_| id()).collect();
         assert!(ids[1..].iter().all(|id| user.open([1; 32], *id).is_none()));
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn a_user_lasts_as_long_as_somebody_asks() {
         let mut users = Users::default();
-        let new = |account| move || User::new(AccountId(account), None, Arc::default());
+        let new = |account| move || User::new(AccountId(account), Rate::default(), Arc::default());
         let hans = users.get(AccountId(0), new(0));
         for account in 1..1000 {
             drop(users.get(AccountId(account), new(account)));

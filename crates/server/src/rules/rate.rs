@@ -20,6 +20,11 @@ impl Bucket {
         Self { rate, burst: burst.max(1), full_at: now }
     }
 
+    /// Goes on at another rate. What was taken so far stays taken.
+    pub fn set(&mut self, rate: u32, burst: u32) {
+        (self.rate, self.burst) = (rate, burst.max(1));
+    }
+
     /// Takes a token, on credit if need be: returns how long to wait before the next.
     pub fn take(&mut self, now: Instant) -> Duration {
         if self.rate == 0 {
@@ -44,5 +49,17 @@ mod tests {
         assert_eq!(bucket.take(start), Duration::from_millis(20));
         assert_eq!(bucket.take(start + Duration::from_millis(40)), Duration::ZERO);
         assert!((0..1000).all(|_| Bucket::new(0, 0, start).take(start).is_zero()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_rate_counts_from_the_next_token_on() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(0, 0, start);
+        assert!((0..1000).all(|_| bucket.take(start).is_zero()));
+        bucket.set(10, 2);
+        assert!((0..2).all(|_| bucket.take(start).is_zero()));
+        assert_eq!(bucket.take(start), Duration::from_millis(100));
+        bucket.set(0, 0);
+        assert!(bucket.take(start).is_zero());
     }
 }

@@ -1,6 +1,8 @@
 //! A connection before its login: hello, lookups, tries. Everything here is small and bounded, since nobody knows
 //! who is there.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use hobnob_protocol::{
     VERSION,
@@ -21,8 +23,9 @@ use crate::{
     hub::Handle,
     link::{Gone, Link},
     node::{Node, random},
+    security,
     session::wire::{Input, Wire, refused},
-    throttle::{Source, Waiting},
+    throttle::Waiting,
 };
 
 /// A session that is to go live, and the request that it answers.
@@ -49,7 +52,7 @@ struct Patience<'a> {
 pub(super) async fn enter<L: Link>(
     node: &Node,
     wire: &mut Wire<L>,
-    source: Source,
+    address: IpAddr,
     waiting: &Waiting,
     handle: &Handle,
 ) -> Result<Entered, Ended> {
@@ -58,7 +61,9 @@ pub(super) async fn enter<L: Link>(
         (id, Some(Request::Hello(hello))) => (id, hello),
         _ => return Err(Some(Close::BadFrame)),
     };
-    let greeted = Greeted { source, nonce: random(&*node.world) };
+    // The key may have been replaced since the node began.
+    let server_key = wire.server_key().unwrap_or_else(|| node.server_key.clone());
+    let greeted = Greeted { address, source: address.into(), nonce: random(&*node.world), server_key };
     reply(wire, id, greet(node, &greeted, &hello)?).await?;
     for _ in 1..LOGIN_FRAMES_MAX {
         let (id, request) = next(wire, &patience).await?;
@@ -73,7 +78,14 @@ pub(super) async fn enter<L: Link>(
             }
             Some(Request::Resume(resume)) => {
                 let device = resume.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
-                match answer(claim::resume(node, &greeted, resume, handle).await)? {
+                let name = resume.name.clone();
+                let resumed = claim::resume(node, &greeted, resume, handle).await;
+                match &resumed {
+                    Ok(logged_in) => security::resumed(address, &logged_in.name),
+                    Err(Refusal::Reply(why, _)) => node.security.resume_refused(address, &name, *why),
+                    Err(Refusal::Internal) => {}
+                }
+                match answer(resumed)? {
                     Ok(logged_in) => return Ok(Entered { logged_in, id, device }),
                     Err(refused) => refused,
                 }
@@ -98,7 +110,7 @@ fn greet(node: &Node, greeted: &Greeted, hello: &Hello) -> Result<Reply, Ended> 
         version: VERSION,
         features: Vec::new(),
         nonce: Bytes::copy_from_slice(&greeted.nonce),
-        server_key: node.server_key.clone(),
+        server_key: greeted.server_key.clone(),
         relay: node.relay.as_ref().map(|relay| Relay { discovery_port: relay.discovery_port().into() }),
     }))
 }

@@ -1,6 +1,7 @@
 //! A session on its connection: how it begins and how it ends. What it does between is in `turn.rs`.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -20,6 +21,7 @@ use crate::{
     node::Node,
     relay::Admission,
     rules::{invite::Party, push::Sent, rate::Bucket, stream::Sender},
+    security,
     session::{
         door::Entered,
         push::{Push, PushError},
@@ -127,8 +129,8 @@ impl<L: Link> Live<L> {
             presence::detach(&node, replaced, Close::Replaced);
         }
         let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
-        let limits = node.policy.limits();
-        let idle_timeout = node.policy.idle_timeout.filter(|_| !logged_in.background);
+        let limits = node.policy.get().limits();
+        let idle_timeout = node.policy.get().idle_timeout.filter(|_| !logged_in.background);
         let noted_inbox = logged_in.opened.inbox;
         let push = Push {
             account: place.account,
@@ -214,6 +216,7 @@ impl<L: Link> Live<L> {
     /// Ends the session; if that cannot be written now, upkeep goes on trying. Says whether it was.
     async fn end(&mut self, ended: Ended) -> bool {
         let result = presence::end(&self.node, self.place, ended).await;
+        security::ended(self.from(), &self.name, ended);
         if let Err(error) = &result {
             tracing::error!(%error, "a session could not be ended");
             self.node.hub.broken(self.place, Instant::now(), Some(ended));
@@ -224,7 +227,8 @@ impl<L: Link> Live<L> {
     /// The connection ends, the session does not: it counts as online for a while.
     async fn break_off(&mut self, close: Option<Close>) -> Option<Close> {
         if !self.background && !self.node.shutdown.is_cancelled() {
-            let grace = Instant::now() + self.node.policy.grace;
+            self.follow_idle_timeout();
+            let grace = Instant::now() + self.node.policy.get().grace;
             let (until, ended) = match self.times.idle_at() {
                 Some(idle) if idle < grace => (idle, Some(Ended::TimedOut)),
                 _ => (grace, None),
@@ -234,11 +238,29 @@ impl<L: Link> Live<L> {
         close
     }
 
+    /// The idle timeout that counts now, which may have changed.
+    pub(super) fn follow_idle_timeout(&mut self) {
+        let idle_timeout = self.node.policy.get().idle_timeout;
+        self.times.set_idle_timeout(idle_timeout.filter(|_| !self.background));
+    }
+
     // ---------------------------------------------------------------- for the dispatch
 
     /// The person did something.
     pub(crate) fn active(&mut self) {
         self.times.active(Instant::now());
+    }
+
+    /// The rates that count now, which may have changed since the last submit.
+    pub(crate) fn follow_rates(&mut self) {
+        let limits = self.node.policy.get().limits();
+        self.sends.set(limits.send_rate, limits.send_burst);
+        self.broadcasts.set(limits.broadcast_rate, limits.broadcast_burst);
+    }
+
+    /// The address it is connected from.
+    pub(crate) fn from(&self) -> Option<IpAddr> {
+        self.shared.origin().map(|(from, _)| from)
     }
 
     /// This session, as a peer knows it.

@@ -20,14 +20,18 @@ pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: 
     let mut wire = Wire::new(link);
     let (handle, mail) = hub::mailbox();
     handle.shared.came(address, node.world.now_ms());
-    let entered = match Box::pin(door::enter(&node, &mut wire, address.into(), &waiting, &handle)).await {
+    let entered = match Box::pin(door::enter(&node, &mut wire, address, &waiting, &handle)).await {
         Ok(entered) => entered,
-        Err(close) => return Box::pin(close_with(&mut wire, close)).await,
+        Err(close) => {
+            close.inspect(|close| node.security.closed(address, None, *close));
+            return Box::pin(close_with(&mut wire, close)).await;
+        }
     };
     drop(waiting);
     let mut live = live::Live::begin(node, wire, entered, &handle, mail);
     drop(handle);
     if let Some(close) = live.run().await {
+        live.node.security.closed(address, Some(&live.name), close);
         Box::pin(live.close(close)).await;
     }
 }

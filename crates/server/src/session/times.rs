@@ -41,6 +41,11 @@ impl Times {
         self.pinged = None;
     }
 
+    /// How long the user may do nothing may have changed. What is due sooner now is seen at the next tick.
+    pub(super) fn set_idle_timeout(&mut self, idle_timeout: Option<Duration>) {
+        self.idle_timeout = idle_timeout;
+    }
+
     /// The person did something.
     pub(super) fn active(&mut self, now: Instant) {
         self.last_activity = now;

@@ -230,6 +230,7 @@ impl<L: Link> Live<L> {
 
     async fn tick(&mut self) -> Step {
         let reads = self.reads();
+        self.follow_idle_timeout();
         match self.times.tick(Instant::now(), reads) {
             Due::Nothing => Ok(()),
             Due::Ping => Ok(self.wire.ping().await?),

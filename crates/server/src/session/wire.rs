@@ -39,6 +39,11 @@ impl<L: Link> Wire<L> {
         Self { link, last_id: 0, unflushed: false }
     }
 
+    /// The hash of the key that the client was shown.
+    pub(crate) fn server_key(&self) -> Option<Bytes> {
+        self.link.server_key()
+    }
+
     /// The next frame of at most `bytes_max`. Cancel-safe.
     pub(crate) async fn recv(&mut self, bytes_max: usize) -> Input {
         let bytes = match self.link.recv().await {

@@ -29,6 +29,7 @@ pub(super) struct WebSocketLink(Box<Socket>);
 
 struct Socket {
     io: Io,
+    server_key: Bytes,
     protocol: WebSocketContext,
     /// More was fed than the connection takes for now.
     blocked: bool,
@@ -117,8 +118,8 @@ impl Socket {
 }
 
 impl WebSocketLink {
-    /// A connection that was upgraded, and what was read of it already.
-    pub(super) fn new(io: Io, read: &[u8]) -> Self {
+    /// A connection that was upgraded, what was read of it already, and the hash of the key that was shown on it.
+    pub(super) fn new(io: Io, read: &[u8], server_key: Bytes) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -126,11 +127,15 @@ impl WebSocketLink {
             .max_message_size(Some(limits::FRAME_BYTES_MAX))
             .max_frame_size(Some(limits::FRAME_BYTES_MAX));
         let protocol = WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
-        Self(Box::new(Socket { io, protocol, blocked: false }))
+        Self(Box::new(Socket { io, server_key, protocol, blocked: false }))
     }
 }
 
 impl Link for WebSocketLink {
+    fn server_key(&self) -> Option<Bytes> {
+        Some(self.0.server_key.clone())
+    }
+
     async fn recv(&mut self) -> Incoming {
         match self.0.read().await {
             Ok(Message::Binary(bytes)) => Incoming::Frame(bytes),

@@ -78,7 +78,7 @@ impl World {
         let (writer, queue) = writer::queue();
         let (hub, shutdown) = (Arc::new(Hub::default()), CancellationToken::new());
         let node = Arc::new(Node {
-            policy: Policy::default(),
+            policy: Policy::default().into(),
             server_key: Bytes::from_static(b"server key"),
             reader,
             writer,
@@ -91,13 +91,15 @@ impl World {
             shares: Default::default(),
             tickets: TicketKey::new(&[7; 32]),
             relay: Some(relay.clone()),
+            security: Default::default(),
             epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
             world: Arc::new(RealWorld::default()),
             shutdown: shutdown.clone(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { queue.run_inline(&store, tokio::task::yield_now).await });
-        tasks.spawn(listen(node, listener, identity.tls.filter(|_| setup.tls), TaskTracker::new()));
+        let shown = Identity { tls: identity.tls.filter(|_| setup.tls), ..identity };
+        tasks.spawn(listen(node, listener, shown.into(), TaskTracker::new()));
         let scheme = if setup.tls { "https" } else { "http" };
         Self {
             relay,

@@ -107,7 +107,7 @@ impl TestServer {
         tasks.spawn(async move { queue.run_inline(&disk, tokio::task::yield_now).await });
         let hub = Arc::new(Hub::default());
         let node = Arc::new(Node {
-            policy,
+            policy: policy.into(),
             server_key: Bytes::from_static(b"server key"),
             reader: Reader::inline(Arc::new(store)),
             writer,
@@ -120,6 +120,7 @@ impl TestServer {
             shares: Default::default(),
             tickets: TicketKey::new(&[7; 32]),
             relay: None,
+            security: Default::default(),
             epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
             world: Arc::new(PausedWorld { start: tokio::time::Instant::now(), drawn: AtomicI64::new(0) }),
             shutdown: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! Outboxes and cursors, of which every message changes one: a transaction writes its changes into one row of the
-//! journal, and the rows of `outbox` and `account` follow when the change is [`SqliteOptions::journal_kept`](super::SqliteOptions) transactions old, so that what
-//! is changed often is written seldom. (The idea of a log-structured store: Rosenblum and Ousterhout, 1992.)
+//! journal, and the rows of `outbox` and `account` follow when the change is
+//! [`SqliteOptions::journal_kept`](super::SqliteOptions) transactions old, so that what is changed often is written
+//! seldom. (The idea of a log-structured store: Rosenblum and Ousterhout, 1992.)
 //!
 //! Whatever is behind its row is remembered by the writer; after a rollback and when the store is opened it is read from
 //! the journal again.

@@ -13,11 +13,11 @@ const SOURCES_MAX: usize = 1024;
 
 /// When each source was last spoken of, and how often it was refused since.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(HashMap<Source, (Instant, u64)>);
+pub(crate) struct Refusals(HashMap<Source, (Instant, u64)>);
 
 impl Refusals {
     /// Notes one. If it is to be told: how many there were of the source since the last that was.
-    pub(super) fn tell(&mut self, source: Source, now: Instant) -> Option<u64> {
+    pub(crate) fn tell(&mut self, source: Source, now: Instant) -> Option<u64> {
         if let Some((told, others)) = self.0.get_mut(&source) {
             if now.duration_since(*told) < PERIOD {
                 *others += 1;

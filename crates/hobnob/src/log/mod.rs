@@ -1,18 +1,26 @@
 //! What of the libraries' messages is shown, and where.
 
+mod line;
+pub(crate) mod security;
+
 use std::{
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd},
 };
 
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter,
-    filter::{LevelFilter, Targets},
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt, LevelFilter, Targets, dynamic_filter_fn, filter_fn},
+    fmt,
     layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
+pub(crate) use self::line::Format;
+use self::{line::Lines, security::SecurityLog};
 use crate::termios;
 
 /// Beginnings of the targets whose messages are about packets, routes and relays. What of it concerns a person is told
@@ -32,11 +40,50 @@ pub(crate) fn show_warnings(typing: bool) {
     tracing_subscriber::registry().with(for_people(level)).with(layer).init();
 }
 
-/// Logs to standard error. The filter is as in the settings, where it was checked.
-pub(crate) fn to_stderr(filter: &str) {
-    let filter = EnvFilter::new(for_a_server(filter));
-    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    layer.with_ansi(termios::is_terminal(io::stderr())).init();
+/// The logs of a server, which can be changed while it runs.
+pub(crate) struct Logs {
+    filter: reload::Handle<EnvFilter, Registry>,
+    security: SecurityLog,
+}
+
+impl Logs {
+    /// Logs to standard error, and security events to a file of their own, if there is one. The filter is as in the
+    /// settings, where it was checked; it does not concern that file.
+    pub(crate) fn begin(filter: &str, format: Format, security: Option<File>) -> Self {
+        let (filter, handle) = reload::Layer::new(EnvFilter::new(for_a_server(filter)));
+        let security = SecurityLog::new(format, security);
+        let apart = security.clone();
+        // Asked each time, since a file may come and go.
+        let with_the_rest = dynamic_filter_fn(move |about, _| !(is_security(about) && apart.is_apart()));
+        let main = fmt::layer().event_format(Lines(format)).with_writer(io::stderr);
+        let main = main.with_ansi(termios::is_terminal(io::stderr())).log_internal_errors(false);
+        let main = main.with_filter(filter.and(filter_fn(is_harmless)).and(with_the_rest));
+        let apart = fmt::layer().event_format(Lines(format)).with_writer(security.clone()).with_ansi(false);
+        let apart = apart.log_internal_errors(false);
+        let apart = apart.with_filter(filter_fn(is_security).with_max_level_hint(Level::INFO));
+        tracing_subscriber::registry().with(main).with(apart).init();
+        Self { filter: handle, security }
+    }
+
+    /// Another filter counts from now on.
+    pub(crate) fn set_filter(&self, filter: &str) {
+        // There is a log as long as there is a process.
+        let _ = self.filter.reload(EnvFilter::new(for_a_server(filter)));
+    }
+
+    /// Security events go to this file from now on, or with the rest.
+    pub(crate) fn set_security(&self, file: Option<File>) {
+        self.security.set(file);
+    }
+}
+
+fn is_security(about: &Metadata<'_>) -> bool {
+    about.target().starts_with(hobnob_server::security::TARGET)
+}
+
+/// The finest level of libraries shows what they send and receive, which is for no log.
+fn is_harmless(about: &Metadata<'_>) -> bool {
+    about.target().starts_with("hobnob") || *about.level() < Level::TRACE
 }
 
 /// Everything of this level and worse but what the network is made of.
