@@ -29,6 +29,7 @@ use crate::{
         wire::Wire,
     },
     store::Ended,
+    writer::Job,
 };
 
 /// Requests for private talk and contacts a second, and at once before that counts: each goes on to somebody else.
@@ -60,8 +61,8 @@ pub(crate) struct Live<L> {
     pub(super) mail: mailbox::Receiver<Mail>,
     /// Submits that wait for the writer, or for what is read with them.
     pub(super) in_flight: usize,
-    /// The last of them, which the writer does not have yet.
-    pub(super) submits: Vec<Box<SubmitJob>>,
+    /// The last of them, by their requests, which the writer does not have yet.
+    pub(super) submits: Vec<(u64, Box<dyn Job>)>,
     /// A request that waits until all submits before it are answered, or until stored messages are pushed.
     pub(super) held: Option<ClientFrame>,
     /// Stored messages are pushed; they come before anything that is asked for.
@@ -272,7 +273,7 @@ impl<L: Link> Live<L> {
     /// Lets a submit go to the writer, with the others that were read with it.
     pub(crate) fn submit(&mut self, job: SubmitJob) {
         self.in_flight += 1;
-        self.submits.push(Box::new(job));
+        self.submits.push((job.id, Box::new(job)));
     }
 
     /// Reads nothing for a while: the client is faster than it was told to be.

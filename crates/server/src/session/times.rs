@@ -41,7 +41,7 @@ impl Times {
         self.pinged = None;
     }
 
-    /// How long the user may do nothing may have changed. What is due sooner now is seen at the next tick.
+    /// How long the user may do nothing may have changed.
     pub(super) fn set_idle_timeout(&mut self, idle_timeout: Option<Duration>) {
         self.idle_timeout = idle_timeout;
     }

@@ -176,7 +176,8 @@ impl<L: Link> Live<L> {
                 self.push.offer(&mut self.wire, entry).await?;
             }
             Mail::Frame(frame) => self.wire.send_encoded(frame).await?,
-            Mail::LookAgain => {}
+            // At what is in the store, which the next turn does, and at settings.
+            Mail::LookAgain => self.follow_idle_timeout(),
             // While the session itself does not read, an answer could not be seen; its writes go through.
             Mail::Probe(probe) if !self.reads() => drop(probe.send(())),
             Mail::Probe(probe) => {
@@ -217,8 +218,7 @@ impl<L: Link> Live<L> {
     /// Gives the writer all at once what was read at once, so that it becomes one transaction and one wake-up for whoever
     /// it is for.
     async fn hand_over(&mut self) -> Step {
-        for job in self.submits.drain(..) {
-            let id = job.id;
+        for (id, job) in self.submits.drain(..) {
             if self.node.writer.try_submit(job).is_err() {
                 let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
                 self.in_flight -= 1;
