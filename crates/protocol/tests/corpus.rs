@@ -5,10 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hobnob_protocol::codec::encode;
-use hobnob_protocol::v1::{self, client_frame, peer_event, reply, server_frame, submit};
+use hobnob_protocol::v1::{
+    self, client_frame, file_frame, peer_event, reply, server_frame, submit, talk_frame,
+};
 
 #[path = "../../../fuzz/properties/frame.rs"]
 mod frame;
+#[path = "../../../fuzz/properties/peer.rs"]
+mod peer;
 #[path = "../../../fuzz/properties/text.rs"]
 mod text;
 
@@ -33,6 +37,11 @@ fn frames_of_the_corpus() {
 }
 
 #[test]
+fn peer_frames_of_the_corpus() {
+    replay("peer", peer::holds);
+}
+
+#[test]
 fn texts_of_the_corpus() {
     replay("text", text::holds);
 }
@@ -48,6 +57,16 @@ fn write_seeds() {
     for (name, body) in server_bodies() {
         let frame = v1::ServerFrame { body: Some(body) };
         fs::write(corpus("frame").join(name), encode(&frame)).unwrap();
+    }
+    for (name, body) in talk_bodies() {
+        fs::write(corpus("peer").join(name), encode(&v1::TalkFrame { body: Some(body) })).unwrap();
+    }
+    for (name, body) in file_bodies() {
+        fs::write(corpus("peer").join(name), encode(&v1::FileFrame { body: Some(body) })).unwrap();
+    }
+    fs::write(corpus("peer").join("ticket"), encode(&ticket())).unwrap();
+    for (name, bytes) in BROKEN {
+        fs::write(corpus("peer").join(name), bytes).unwrap();
     }
     for (name, text) in TEXTS {
         fs::write(corpus("text").join(name), text).unwrap();
@@ -273,6 +292,54 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
     let about_files = answers_about_files().into_iter().map(|(name, body)| (name, reply(body)));
     told.into_iter().chain(peer_events().into_iter().map(peer)).chain(about_files).collect()
 }
+
+fn talk_bodies() -> Vec<(&'static str, talk_frame::Body)> {
+    use talk_frame::Body;
+    let bye = v1::TalkBye { reason: v1::talk_bye::Reason::Left as i32 };
+    vec![
+        ("talk_hello", Body::Hello(v1::TalkHello { invite: vec![8; 16].into() })),
+        ("talk_text", Body::Text(v1::TalkText { number: 300, text: "Jürgen\n".into() })),
+        ("talk_ack", Body::Ack(v1::TalkAck { upto: u64::MAX })),
+        ("talk_bye", Body::Bye(bye)),
+    ]
+}
+
+fn ticket() -> v1::Ticket {
+    let (key, id) = (vec![9; 32].into(), vec![10; 32].into());
+    v1::Ticket { key, user: "Yoda".into(), id, size: 5 << 20, expires_ms: 1_700_000_000_000 }
+}
+
+fn file_bodies() -> Vec<(&'static str, file_frame::Body)> {
+    use file_frame::Body;
+    let open = v1::FileOpen {
+        id: vec![10; 32].into(),
+        size: 5 << 20,
+        ticket: encode(&ticket()),
+        signature: vec![12; 64].into(),
+    };
+    let refused = v1::FileRefused { why: v1::file_refused::Why::NotHere as i32, chunk: 300 };
+    vec![
+        ("file_open", Body::Open(open)),
+        ("file_opened", Body::Opened(v1::FileOpened { complete: false, chunks: vec![0xff, 0x0f].into() })),
+        ("file_ask", Body::Ask(v1::FileAsk { chunk: 300 })),
+        ("file_cancel", Body::Cancel(v1::FileCancel { chunk: 300 })),
+        ("file_data", Body::Data(v1::FileData { chunk: 300, bytes: u32::MAX })),
+        ("file_refused", Body::Refused(refused)),
+        ("file_have", Body::Have(v1::FileHave { chunks: vec![0, 1, 300, u32::MAX] })),
+        ("file_ask_manifest", Body::AskManifest(v1::FileAskManifest {})),
+        ("file_manifest", Body::Manifest(v1::FileManifest { bytes: u32::MAX })),
+    ]
+}
+
+/// A length beyond the end, an endless number, groups within groups, a text that is none, two bodies, an enum below zero.
+const BROKEN: [(&str, &[u8]); 6] = [
+    ("length", &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]),
+    ("varint", &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+    ("groups", &[0x7b, 0x7b, 0x7b, 0x7b, 0x7b, 0x7c, 0x7c]),
+    ("no_text", &[0x12, 0x04, 0x12, 0x02, 0xff, 0xfe]),
+    ("two", &[0x1a, 0x02, 0x08, 0x07, 0x22, 0x02, 0x08, 0x01, 0x1a, 0x00]),
+    ("below", &[0x22, 0x0b, 0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+];
 
 const TEXTS: [(&str, &str); 16] = [
     ("plain", "hans"),

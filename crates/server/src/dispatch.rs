@@ -63,7 +63,11 @@ async fn serve<L: Link>(live: &mut Live<L>, id: u64, request: Request) -> Result
         Request::Submit(_) | Request::Received(_) | Request::Alive(_) => return Ok(None),
         Request::Fetch(fetch) => fetch_again(live, fetch.stream(), fetch.after),
         Request::WhoElse(_) => presence::who_else(&live.node, caller),
-        Request::WhoElseSince(since) => presence::who_else_since(&live.node, caller, since.seconds).await,
+        Request::WhoElseSince(since) => {
+            // All accounts may have to be looked through.
+            question(live);
+            presence::who_else_since(&live.node, caller, since.seconds).await
+        }
         Request::ListBlocks(_) => presence::list_blocks(&live.node, caller).await,
         Request::ChangePassword(change) => {
             password::change(&live.node, live.place, live.from(), live.device.clone(), change).await

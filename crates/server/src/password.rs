@@ -52,12 +52,18 @@ fn verify(password: &str, hash: &Secret) -> bool {
         let parsed = PasswordHash::new(&hash.0).ok()?;
         let version = parsed.version.map_or(Ok(Version::V0x13), Version::try_from).ok()?;
         let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
-        let argon2 = Argon2::new(algorithm, version, Params::try_from(&parsed).ok()?);
+        let params = Params::try_from(&parsed).ok().filter(affordable)?;
+        let argon2 = Argon2::new(algorithm, version, params);
         Some((argon2, parsed.salt?, parsed.hash?))
     };
     let Some((argon2, salt, expected)) = expected() else { return false };
     // The comparison takes as long wherever they differ.
     output(&argon2, password, &salt) == Some(expected)
+}
+
+/// Whether a hash of these parameters may be computed: a row that is damaged could ask for all memory there is.
+fn affordable(params: &Params) -> bool {
+    params.m_cost() <= 4 * MEMORY_KIB && params.t_cost() <= 4 * PASSES && params.p_cost() <= 4 * LANES
 }
 
 fn output(argon2: &Argon2<'_>, password: &str, salt: &[u8]) -> Option<Output> {
@@ -79,7 +85,7 @@ type Work = Box<dyn FnOnce() + Send>;
 pub struct Argon2Pool {
     turns: Arc<Semaphore>,
     /// Not longer than there are turns. `None`: the threads are to end.
-    queue: Option<mpsc::Sender<Work>>,
+    queue: Option<mpsc::SyncSender<Work>>,
     threads: Vec<JoinHandle<()>>,
     /// A hash of no account, so that an unknown name takes as long as a known one.
     decoy: Secret,
@@ -90,7 +96,7 @@ impl Argon2Pool {
     #[must_use]
     pub fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (queue, waiting) = mpsc::channel();
+        let (queue, waiting) = mpsc::sync_channel(cores);
         let waiting = Arc::new(Mutex::new(waiting));
         let threads = (0..cores).map(|_| {
             let waiting = waiting.clone();

@@ -110,6 +110,11 @@ pub async fn restore_sessions(node: &Node) -> Result<()> {
     });
     let until = Instant::now() + node.policy.get().grace;
     for ((row, name), blocked) in sessions.await? {
+        // Nobody's: its account is gone, as never happens by itself.
+        if name.is_empty() {
+            tracing::error!(session = row.id.0, "a session belongs to nobody and is passed over");
+            continue;
+        }
         let place = Place { account: row.account, session: row.id, generation: row.generation };
         node.hub.restore(place, &name, blocked, until);
     }

@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// Everybody has a device that the name stands for.
-    fn device(&self, name: &str) -> Device {
+    pub(crate) fn device(&self, name: &str) -> Device {
         let seed: [u8; 32] = std::array::from_fn(|place| name.as_bytes()[place % name.len()]);
         let key = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a key");
         let signature = key.sign(&device_challenge(&self.nonce, name, &self.server_key));

@@ -62,6 +62,7 @@ async fn try_change(
     if lockout::is_blocked(failures, now) {
         return Ok(refused(Reason::WrongPassword, "Too many wrong passwords. Please try again later"));
     }
+    let verified = account.password.clone();
     if !node.passwords.verify(request.old_password, Some(account.password)).await {
         let block_duration = node.policy.get().block_duration;
         let block_ms = i64::try_from(block_duration.as_millis()).unwrap_or(i64::MAX);
@@ -71,9 +72,15 @@ async fn try_change(
         return Ok(refused(Reason::WrongPassword, "Wrong password"));
     }
     let hash = node.passwords.hash(request.new_password).await;
-    let others: Vec<(SessionId, u64)> = node
+    let others: Option<Vec<(SessionId, u64)>> = node
         .writer
         .run(move |tx| {
+            // Looked at again, now that nothing can come between: a session that was ended meanwhile, with the password
+            // that it knew, must not take the account back.
+            let holds = tx.account(id)?.is_some_and(|account| account.password == verified);
+            if !holds || tx.session(place.session)?.is_none_or(|row| row.ended.is_some()) {
+                return Ok(None);
+            }
             tx.set_password(id, &hash)?;
             tx.set_failures(&key, &device, Default::default(), now)?;
             let mut others = Vec::new();
@@ -83,9 +90,10 @@ async fn try_change(
                     claim::end(tx, row, Ended::PasswordChanged)?;
                 }
             }
-            Ok(others)
+            Ok(Some(others))
         })
         .await?;
+    let Some(others) = others else { return Ok(refused(Reason::WrongPassword, "Wrong password")) };
     security::password_changed(from, &account.name, others.len());
     for (session, generation) in others {
         detach(node, Place { account: id, session, generation }, Close::PasswordChanged);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use hobnob_protocol::{
-    limits::{MAILBOX_FRAMES, OUT_BYTES_MAX},
+    limits::{MAILBOX_FRAMES, OUT_BYTES_MAX, TEXT_BYTES_MAX},
     v1::{ServerFrame, Skip, Truncated, server_frame::Body},
 };
 
@@ -185,9 +185,17 @@ impl Push {
         if let Some(upto) = skipped.take() {
             skip(wire, stream, upto).await?;
         }
-        let text = str::from_utf8(&entry.text).unwrap_or_default();
+        let Some(text) = readable(&entry.text) else {
+            tracing::error!(?stream, seq = entry.seq, "an entry is damaged and is passed over");
+            return truncated(wire, stream, entry.seq, entry.seq).await;
+        };
         wire.send_encoded(entry_frame(stream, entry.seq, name, text, entry.sent_ms)).await
     }
+}
+
+/// The text of an entry, unless it is none that was ever accepted: no frame would hold it, or no client would take it.
+fn readable(text: &[u8]) -> Option<&str> {
+    str::from_utf8(text).ok().filter(|text| text.len() <= TEXT_BYTES_MAX)
 }
 
 async fn skip<L: Link>(wire: &mut Wire<L>, stream: StreamId, upto: u64) -> Result<(), Gone> {

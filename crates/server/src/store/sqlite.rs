@@ -5,6 +5,7 @@
 
 mod accounts;
 mod cache;
+mod heal;
 mod inbox;
 mod journal;
 mod logins;
@@ -97,8 +98,10 @@ impl SqliteStore {
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<Self> {
         open::check_version(rusqlite::version_number())?;
         let lock = open::take_folder(dir)?;
+        let conn = open::writer(dir, options.log_bytes_max)?;
+        heal::all(&conn)?;
         let writer = Writer {
-            conn: open::writer(dir, options.log_bytes_max)?,
+            conn,
             cache: Cache::new(options.remembered_max),
             options,
             log: open::log(dir),

@@ -61,7 +61,7 @@ impl Link for MemoryLink {
     }
 }
 
-struct PlainPasswords;
+pub struct PlainPasswords;
 
 impl Passwords for PlainPasswords {
     fn hash(&self, password: String) -> Boxed<'_, Secret> {
@@ -101,6 +101,11 @@ impl TestServer {
     }
 
     pub fn on(store: MemoryStore, policy: Policy) -> Self {
+        Self::with(store, policy, Arc::new(PlainPasswords))
+    }
+
+    /// A server whose passwords are checked by others.
+    pub fn with(store: MemoryStore, policy: Policy, passwords: Arc<dyn Passwords>) -> Self {
         let (writer, queue) = writer::queue();
         let mut tasks = JoinSet::new();
         let disk = store.clone();
@@ -113,7 +118,7 @@ impl TestServer {
             writer,
             wake: hub.clone(),
             hub,
-            passwords: Arc::new(PlainPasswords),
+            passwords,
             throttle: Default::default(),
             gate: Default::default(),
             invites: Default::default(),

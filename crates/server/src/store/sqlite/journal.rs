@@ -8,8 +8,8 @@
 
 use rusqlite::Connection;
 
-use super::super::{AccountId, OutboxId, Result, StoreError};
-use super::rows::int;
+use super::super::{AccountId, OutboxId, Result};
+use super::rows::{SEQ_END, int};
 use super::tx::SqliteTx;
 
 /// Transactions whose rows of the journal are removed together.
@@ -58,6 +58,8 @@ impl Change {
         let (id, rest) = rest.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
         let (id, number) = (i64::from_le_bytes(*id), u64::from_le_bytes(*number));
+        // No number comes near the end.
+        i64::try_from(number).ok().filter(|number| *number < SEQ_END)?;
         match *kind {
             OUTBOX => {
                 let (len, rest) = rest.split_first_chunk()?;
@@ -70,15 +72,21 @@ impl Change {
     }
 }
 
-fn decode_all(mut blob: &[u8]) -> Result<Vec<Change>> {
+/// The changes of a blob, as far as it can be read: what is damaged must not keep the rest from being written.
+fn decode_all(mut blob: &[u8]) -> Vec<Change> {
     let mut changes = Vec::new();
     while !blob.is_empty() {
-        let damaged = || StoreError::Unusable("the journal is damaged".to_owned());
-        let (change, rest) = Change::decode(blob).ok_or_else(damaged)?;
+        let Some((change, rest)) = Change::decode(blob) else {
+            tracing::error!(
+                bytes = blob.len(),
+                "a row of the journal is damaged, what it says is passed over"
+            );
+            return changes;
+        };
         changes.push(change);
         blob = rest;
     }
-    Ok(changes)
+    changes
 }
 
 impl SqliteTx<'_> {
@@ -88,7 +96,7 @@ impl SqliteTx<'_> {
             return Ok(());
         }
         for (id, blob) in all(self.conn)? {
-            for change in decode_all(&blob)? {
+            for change in decode_all(&blob) {
                 self.take_over(id, change)?;
             }
         }
@@ -101,7 +109,7 @@ impl SqliteTx<'_> {
             Change::Outbox(id, last_number, added) => {
                 // Of an account that was deleted since nothing is left.
                 let Some(outbox) = self.outbox_if_there(id)? else { return Ok(()) };
-                outbox.catch_up(last_number, &added)?;
+                outbox.catch_up(last_number, &added);
                 if !std::mem::replace(&mut outbox.behind, true) {
                     self.cache.behind.push_back((journal_id, Behind::Outbox(id)));
                 }
@@ -206,14 +214,18 @@ mod tests {
     fn changes_are_read_as_they_were_written() {
         let changes = [
             Change::Outbox(OutboxId(7), 3, vec![1, 2, 3, 4, 5]),
-            Change::Cursor(AccountId(i64::MAX), u64::MAX),
+            Change::Cursor(AccountId(i64::MAX), 1 << 40),
             Change::Outbox(OutboxId(8), 0, Vec::new()),
         ];
         let mut blob = Vec::new();
         changes.iter().for_each(|change| change.encode(&mut blob));
-        assert_eq!(decode_all(&blob).unwrap(), changes);
-        let whole: Vec<usize> = (0..=blob.len()).filter(|len| decode_all(&blob[..*len]).is_ok()).collect();
-        assert_eq!(whole, [0, 26, 43, 64]);
-        assert!(decode_all(&[9; 17]).is_err());
+        assert_eq!(decode_all(&blob), changes);
+        for (len, readable) in [(0, 0), (25, 0), (26, 1), (42, 1), (43, 2), (63, 2), (64, 3)] {
+            assert_eq!(decode_all(&blob[..len]), changes[..readable], "{len}");
+        }
+        assert_eq!(decode_all(&[9; 17]), []);
+        let mut beyond = Vec::new();
+        Change::Cursor(AccountId(1), u64::MAX).encode(&mut beyond);
+        assert_eq!(decode_all(&beyond), []);
     }
 }

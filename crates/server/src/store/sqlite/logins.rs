@@ -41,7 +41,8 @@ impl SqliteTx<'_> {
         let sql = "SELECT count, blocked_until_ms FROM failure WHERE name = ?1 AND device = ?2";
         let mut statement = self.conn.prepare_cached(sql)?;
         let found = statement.query_row((name, device), |row| {
-            Ok(Failures { count: row.get(0)?, blocked_until_ms: row.get(1)? })
+            let count = u32::try_from(row.get::<_, i64>(0)?).unwrap_or(u32::MAX);
+            Ok(Failures { count, blocked_until_ms: row.get(1)? })
         });
         Ok(found.optional()?.unwrap_or_default())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::{OUTCOMES_KEPT, OutboxState, Outcome, Result, StoreError};
+use super::super::{OUTCOMES_KEPT, OutboxState, Outcome};
 
 /// Bytes of an outcome where it is stored.
 const OUTCOME_BYTES: usize = 5;
@@ -19,14 +19,15 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// # Errors
-    /// If that is no row of an outbox.
-    pub(super) fn from_row(last_number: u64, outcomes: &[u8]) -> Result<Self> {
-        let outcomes: VecDeque<Outcome> = decode(outcomes)?.collect();
-        if outcomes.len() > OUTCOMES_KEPT {
-            return Err(damaged());
-        }
-        Ok(Self { last_number, outcomes, added: 0, behind: false })
+    /// Of a row that is damaged the number is kept, and no outcome: what comes again is stale then, and it goes on.
+    pub(super) fn from_row(last_number: u64, outcomes: &[u8]) -> Self {
+        let outcomes =
+            decode(outcomes).map(Iterator::collect).filter(|all: &VecDeque<_>| all.len() <= OUTCOMES_KEPT);
+        let outcomes = outcomes.unwrap_or_else(|| {
+            tracing::error!(last_number, "the outcomes of an outbox are damaged and forgotten");
+            VecDeque::new()
+        });
+        Self { last_number, outcomes, added: 0, behind: false }
     }
 
     pub(super) fn state(&self) -> OutboxState {
@@ -61,13 +62,11 @@ impl Outbox {
     }
 
     /// Takes over what a transaction had added, up to `last_number`; what is here already stays.
-    ///
-    /// # Errors
-    /// If these are no outcomes.
-    pub(super) fn catch_up(&mut self, last_number: u64, added: &[u8]) -> Result<()> {
-        let added: Vec<Outcome> = decode(added)?.collect();
+    /// What are no outcomes are none.
+    pub(super) fn catch_up(&mut self, last_number: u64, added: &[u8]) {
+        let added: Vec<Outcome> = decode(added).map(Iterator::collect).unwrap_or_default();
         let Some(missing) = last_number.checked_sub(self.last_number).filter(|missing| *missing > 0) else {
-            return Ok(());
+            return;
         };
         let missing = usize::try_from(missing).unwrap_or(usize::MAX);
         if missing > added.len() {
@@ -76,7 +75,6 @@ impl Outbox {
         }
         added.iter().skip(added.len().saturating_sub(missing)).for_each(|outcome| self.push(*outcome));
         self.last_number = last_number;
-        Ok(())
     }
 }
 
@@ -89,16 +87,11 @@ fn encode<'a>(outcomes: impl ExactSizeIterator<Item = &'a Outcome>) -> Vec<u8> {
     blob
 }
 
-fn decode(blob: &[u8]) -> Result<impl Iterator<Item = Outcome>> {
+/// `None`: these are no outcomes.
+fn decode(blob: &[u8]) -> Option<impl Iterator<Item = Outcome>> {
     let (outcomes, rest) = blob.as_chunks::<OUTCOME_BYTES>();
-    if !rest.is_empty() {
-        return Err(damaged());
-    }
-    Ok(outcomes.iter().map(|&[code, a, b, c, d]| Outcome { code, hash: [a, b, c, d] }))
-}
-
-fn damaged() -> StoreError {
-    StoreError::Unusable("an outbox is damaged".to_owned())
+    let outcome = |&[code, a, b, c, d]: &[u8; OUTCOME_BYTES]| Outcome { code, hash: [a, b, c, d] };
+    rest.is_empty().then(|| outcomes.iter().map(outcome))
 }
 
 #[cfg(test)]
@@ -121,11 +114,11 @@ mod tests {
                 }
                 let added = outbox.take_added();
                 journal.push((outbox.last_number, added));
-                states.push(Outbox::from_row(outbox.last_number, &outbox.encoded()).unwrap());
+                states.push(Outbox::from_row(outbox.last_number, &outbox.encoded()));
             }
             for mut state in states {
                 for (last_number, added) in &journal {
-                    state.catch_up(*last_number, added).unwrap();
+                    state.catch_up(*last_number, added);
                 }
                 assert_eq!(state, outbox, "{steps:?}");
             }
@@ -133,9 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_outbox_is_refused() {
-        assert!(Outbox::from_row(3, &[0; 7]).is_err());
-        assert!(Outbox::from_row(70, &[0; 65 * OUTCOME_BYTES]).is_err());
-        assert!(Outbox::default().catch_up(1, &[0; 4]).is_err());
+    fn what_is_no_outbox_has_a_number_and_no_outcomes() {
+        let none = |last_number| Outbox { last_number, ..Outbox::default() };
+        assert_eq!(Outbox::from_row(3, &[0; 7]), none(3));
+        assert_eq!(Outbox::from_row(70, &[0; 65 * OUTCOME_BYTES]), none(70));
+        let mut outbox = Outbox::default();
+        outbox.catch_up(1, &[0; 4]);
+        assert_eq!(outbox, none(1));
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::{AccountId, Entry, Listed, Result, SERVER, SERVER_NAME, StreamId};
 use super::open;
-use super::rows::{account_ids, account_row, int, limit, stream_row, uint};
+use super::rows::{SEQ_END, account_ids, account_row, int, limit, lossy, stream_row, uint};
 
 /// Connections that are kept when nobody uses them.
 const KEPT_MAX: usize = 4;
@@ -56,11 +56,12 @@ pub(super) fn entries(
     bytes_max: usize,
 ) -> Result<Vec<Entry>> {
     let sql = "SELECT seq, sender, sent_ms, text FROM entry
-               WHERE stream = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+               WHERE stream = ?1 AND seq > ?2 AND seq < ?4 ORDER BY seq LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
     let mut bytes = 0;
     let mut found = Vec::new();
-    for entry in statement.query_map((stream_row(stream), int(after), limit(entries_max)), entry_row)? {
+    let params = (stream_row(stream), int(after), limit(entries_max), SEQ_END);
+    for entry in statement.query_map(params, entry_row)? {
         let entry = entry?;
         bytes += entry.text.len();
         if bytes > bytes_max && !found.is_empty() {
@@ -104,7 +105,7 @@ pub(super) fn names(conn: &Connection, accounts: &[AccountId]) -> Result<Vec<Str
         if *id == SERVER {
             return Ok(SERVER_NAME.to_owned());
         }
-        Ok(statement.query_row([id.0], |row| row.get(0)).optional()?.unwrap_or_default())
+        Ok(statement.query_row([id.0], |row| lossy(row, 0)).optional()?.unwrap_or_default())
     };
     accounts.iter().map(&mut name).collect()
 }
@@ -116,9 +117,16 @@ pub(super) fn accounts(conn: &Connection, after: &str, max: usize) -> Result<Vec
          FROM account WHERE key > ?1 ORDER BY key LIMIT ?2",
     )?;
     let listed = |row: &Row<'_>| {
-        let (key, created_ms, blocked_until_ms) = (row.get(5)?, row.get(6)?, row.get(7)?);
-        Ok(Listed { account: account_row(row)?, key, created_ms, blocked_until_ms })
+        let (created_ms, blocked_until_ms) = (row.get(6)?, row.get(7)?);
+        let Ok(key) = row.get(5) else {
+            tracing::error!(
+                account = row.get::<_, i64>(0)?,
+                "the name of an account is damaged: nobody finds it"
+            );
+            return Ok(None);
+        };
+        Ok(Some(Listed { account: account_row(row)?, key, created_ms, blocked_until_ms }))
     };
-    let found = statement.query_map((after, limit(max)), listed)?;
+    let found = statement.query_map((after, limit(max)), listed)?.filter_map(rusqlite::Result::transpose);
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }

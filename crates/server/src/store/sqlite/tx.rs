@@ -83,7 +83,7 @@ impl SqliteTx<'_> {
         let Some((last_number, outcomes)) = statement.query_row([id.0], row).optional()? else {
             return Ok(None);
         };
-        Outbox::from_row(uint(last_number), &outcomes).map(Some)
+        Ok(Some(Outbox::from_row(uint(last_number), &outcomes)))
     }
 
     pub(super) fn inbox_cached(&mut self, id: AccountId) -> Result<&mut Inbox> {
@@ -96,17 +96,19 @@ impl SqliteTx<'_> {
 
     fn load_inbox(&self, id: AccountId) -> Result<Inbox> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT coalesce((SELECT max(seq) FROM entry WHERE stream = ?1), 0),
-                    coalesce((SELECT cursor FROM account WHERE id = ?1), 0)",
+            "SELECT coalesce((SELECT max(seq) FROM entry WHERE stream = ?1 AND seq < ?2), 0),
+                    coalesce((SELECT cursor FROM account WHERE id = ?1 AND cursor < ?2), 0)",
         )?;
-        Ok(statement.query_row([id.0], |row| Ok(Inbox::new(uint(row.get(0)?), uint(row.get(1)?))))?)
+        Ok(statement
+            .query_row([id.0, rows::SEQ_END], |row| Ok(Inbox::new(uint(row.get(0)?), uint(row.get(1)?))))?)
     }
 
     fn count_inbox(&mut self, id: AccountId) -> Result<()> {
         let cursor = self.inbox_cached(id)?.cursor;
-        let sql = "SELECT seq, sender, length(text) FROM entry WHERE stream = ?1 AND seq > ?2 ORDER BY seq";
+        let sql = "SELECT seq, sender, length(text) FROM entry
+                   WHERE stream = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq";
         let mut statement = self.conn.prepare_cached(sql)?;
-        let mut found = statement.query((id.0, int(cursor)))?;
+        let mut found = statement.query((id.0, int(cursor), rows::SEQ_END))?;
         let mut counted = Counted::default();
         while let Some(row) = found.next()? {
             let sender = row.get::<_, Option<i64>>(1)?.map(AccountId);

@@ -76,6 +76,7 @@ async fn ten_thousand_connections_that_never_log_in_leave_memory_flat_and_others
         }
     }
     let grown = server.rss_kib().saturating_sub(full + logins);
+    println!("{CONNECTIONS} connections: {grown} KiB more than with the first {FULL}");
     assert!(grown < GROWN_KIB_MAX, "{grown} KiB more than with the first {FULL}, which took {full} KiB");
     assert!(open_files < KEPT + HELD, "{open_files} open files");
     only_the_last_stay(&server, held).await;
