@@ -1,8 +1,8 @@
 //! Which handler serves which request: a table.
 
 use hobnob_protocol::v1::{
-    ClientFrame, Contact, Done, Hold, HoldMore, Received, Stream, Submit, Submitted,
-    client_frame::Body as Request, refused::Reason, reply::Body as Reply, submit::Op, submitted::Outcome,
+    ClientFrame, Contact, Done, Hold, HoldMore, Received, Stream, Submit, client_frame::Body as Request,
+    refused::Reason, reply::Body as Reply, submit::Op,
 };
 use tokio::time::Instant;
 
@@ -40,20 +40,27 @@ pub(crate) async fn dispatch<L: Link>(
     live: &mut Live<L>,
     frame: ClientFrame,
 ) -> Result<Option<(u64, Reply)>, Stop> {
+    let id = frame.id;
     let Some(request) = frame.body else {
-        return Ok(Some((
-            frame.id,
-            refused(Reason::UnknownRequest, "This server does not know the request"),
-        )));
+        return Ok(Some((id, refused(Reason::UnknownRequest, "This server does not know the request"))));
     };
     if is_activity(&request) {
         live.active();
     }
+    match request {
+        Request::Submit(submit) => Ok(take_submit(live, id, submit)),
+        Request::Received(received) => Ok(noted(live, received)),
+        Request::Alive(_) => Ok(None),
+        // Boxed: a task has room for whatever it may ever wait for, and most sessions do nothing.
+        request => Box::pin(serve(live, id, request)).await,
+    }
+}
+
+/// Serves what is rare.
+async fn serve<L: Link>(live: &mut Live<L>, id: u64, request: Request) -> Result<Option<(u64, Reply)>, Stop> {
     let caller = live.place.account;
     let reply = match request {
-        Request::Submit(submit) => return Ok(submit_later(live, frame.id, submit)),
-        Request::Received(received) => return Ok(noted(live, received)),
-        Request::Alive(_) => return Ok(None),
+        Request::Submit(_) | Request::Received(_) | Request::Alive(_) => return Ok(None),
         Request::Fetch(fetch) => fetch_again(live, fetch.stream(), fetch.after),
         Request::WhoElse(_) => presence::who_else(&live.node, caller),
         Request::WhoElseSince(since) => {
@@ -65,7 +72,7 @@ pub(crate) async fn dispatch<L: Link>(
         Request::ChangePassword(change) => {
             password::change(&live.node, live.place, live.from(), live.device.clone(), change).await
         }
-        Request::Logout(_) => return Err(live.log_out(frame.id).await),
+        Request::Logout(_) => return Err(live.log_out(id).await),
         Request::Contact(contact) => {
             private_contact(live, &contact);
             return Ok(None);
@@ -110,7 +117,7 @@ pub(crate) async fn dispatch<L: Link>(
             refused(Reason::AlreadyLoggedIn, "Logged in already")
         }
     };
-    Ok(Some((frame.id, reply)))
+    Ok(Some((id, reply)))
 }
 
 /// Receiving is not activity, and neither is what a client does by itself.
@@ -130,7 +137,7 @@ fn is_activity(request: &Request) -> bool {
     )
 }
 
-fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
+fn take_submit<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(u64, Reply)> {
     let Some(op) = submit.op else {
         return Some((id, refused(Reason::UnknownRequest, "This server does not know the operation")));
     };
@@ -148,28 +155,24 @@ fn submit_later<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<
         number: submit.number,
         op,
         now_ms: live.node.world.now_ms(),
-        acks: live.acks_in.clone(),
+        mailbox: live.mailbox.clone(),
         verdict: None,
         node: live.node.clone(),
     };
-    match live.node.writer.try_submit(Box::new(job)) {
-        Ok(()) => {
-            live.sent_to_writer();
-            None
-        }
-        Err(_) => {
-            let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
-            Some((id, Reply::Submitted(busy)))
-        }
-    }
+    live.submit(job);
+    None
 }
 
 fn noted<L: Link>(live: &mut Live<L>, received: Received) -> Option<(u64, Reply)> {
     if !live.background {
         live.note_broadcast(received.broadcast);
-        let job = NotedJob { account: live.place.account, inbox: received.inbox };
-        // Where the writer has no room the next note, which includes this one, will do.
-        let _ = live.node.writer.try_submit(Box::new(job));
+        if received.inbox > live.noted_inbox {
+            let job = NotedJob { account: live.place.account, inbox: received.inbox };
+            // Where the writer has no room the next note, which includes this one, will do.
+            if live.node.writer.try_submit(Box::new(job)).is_ok() {
+                live.noted_inbox = received.inbox;
+            }
+        }
     }
     None
 }

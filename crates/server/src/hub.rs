@@ -9,14 +9,17 @@ mod visits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use hobnob_protocol::{
     close::Close,
     codec,
@@ -27,10 +30,9 @@ use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{present::Present, visits::Visit};
-use crate::mailbox::{self, Receiver, Refused, Sender};
+use crate::mailbox::{self, Receiver, Refused, Round, Sender};
 use crate::store::{AccountId, Ended, SessionId, StreamId};
 
 /// A committed entry on its way to whoever is online.
@@ -48,13 +50,16 @@ pub struct Committed {
 
 /// Takes committed entries to sessions. A wake-up may be lost: the sweep makes up for it.
 pub trait Wake: Send + Sync {
-    /// Tells every session that the entry concerns.
-    fn wake(&self, entry: &Committed);
+    /// Tells every session that the entry concerns. Their tasks are woken with the others of the round.
+    fn wake(&self, entry: &Committed, round: &mut Round);
 }
 
 /// What a session finds in its mailbox.
 #[derive(Debug)]
 pub enum Mail {
+    /// The answer to a submit of its own, by the request's id. It always has room: a session stops reading before it
+    /// has too many under way.
+    Answer(u64, v1::Submitted),
     /// A committed entry.
     Entry(Committed),
     /// An encoded frame to pass on.
@@ -120,15 +125,17 @@ pub struct Shared {
     hears_private: AtomicBool,
     /// From where and since when (in ms since 1970) it is connected.
     origin: OnceLock<(IpAddr, i64)>,
-    kicked: Mutex<Option<Close>>,
-    kick: CancellationToken,
+    kicked: OnceLock<Close>,
+    /// The connection's task.
+    task: AtomicWaker,
 }
 
 impl Shared {
     /// Ends the connection for this reason; the first reason counts.
     pub fn kick(&self, close: Close) {
-        lock(&self.kicked).get_or_insert(close);
-        self.kick.cancel();
+        if self.kicked.set(close).is_ok() {
+            self.task.wake();
+        }
     }
 
     /// Notes from where and since when (in ms since 1970) it is connected; the first note counts.
@@ -141,10 +148,13 @@ impl Shared {
         self.origin.get().copied()
     }
 
-    /// Waits until the connection is to end, and says why.
-    pub async fn kicked(&self) -> Close {
-        self.kick.cancelled().await;
-        lock(&self.kicked).unwrap_or(Close::Internal)
+    /// Waits until the connection is to end, and says why. For the connection's task alone.
+    pub(crate) async fn kicked(&self) -> Close {
+        poll_fn(|context| {
+            self.task.register(context.waker());
+            self.kicked.get().map_or(Poll::Pending, |close| Poll::Ready(*close))
+        })
+        .await
     }
 }
 
@@ -156,10 +166,22 @@ pub fn mailbox() -> (Handle, Receiver<Mail>) {
 }
 
 impl Handle {
-    fn entry(&self, entry: &Committed) {
+    /// Notes where the connection starts in its streams, for the sweep; `behind`: the store has more.
+    pub(crate) fn starts(&self, inbox: u64, broadcast: u64, behind: bool) {
+        self.shared.sent_inbox.store(inbox, Ordering::Relaxed);
+        self.shared.sent_broadcast.store(broadcast, Ordering::Relaxed);
+        self.shared.behind.store(behind, Ordering::Release);
+    }
+
+    /// What answers of the writer are sent to.
+    pub(crate) fn mailbox(&self) -> Sender<Mail> {
+        self.mailbox.clone()
+    }
+
+    fn entry(&self, entry: &Committed, round: &mut Round) {
         let bytes = entry.frame.len();
         let fits = self.shared.mail_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= OUT_BYTES_MAX;
-        if !fits || self.mailbox.try_send(Mail::Entry(entry.clone())).is_err() {
+        if !fits || self.mailbox.send_in(Mail::Entry(entry.clone()), round).is_err() {
             self.shared.mail_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.look_again();
         }
@@ -345,13 +367,6 @@ impl Hub {
         seen.map(|(id, user)| (*id, user.name.clone())).collect()
     }
 
-    /// Blocks that were committed while the user's session was on its way here.
-    pub fn add_blocks(&self, blocker: AccountId, blocked: &[AccountId]) {
-        if let Some(user) = lock(&self.users).get(&blocker) {
-            blocked.iter().for_each(|blocked| user.blocks.set(*blocked, true));
-        }
-    }
-
     /// A block was committed or removed.
     pub fn set_block(&self, blocker: AccountId, blocked: AccountId, on: bool) {
         if let Some(user) = lock(&self.users).get(&blocker) {
@@ -411,12 +426,12 @@ impl Hub {
 }
 
 impl Wake for Hub {
-    fn wake(&self, entry: &Committed) {
+    fn wake(&self, entry: &Committed, round: &mut Round) {
         let users = lock(&self.users);
         let wake_user = |user: &User| {
             for here in user.sessions.values() {
                 if let Connection::Connected(handle) = &here.connection {
-                    handle.entry(entry);
+                    handle.entry(entry, round);
                 }
             }
         };

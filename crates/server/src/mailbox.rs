@@ -1,9 +1,14 @@
 //! A bounded queue into one task that costs next to nothing while it is empty: ten thousand sessions that do nothing
 //! should not each hold room for the day they are busy. (A channel of tokio's holds room for 32 from its beginning.)
+//!
+//! Who puts something in may be left to wake the task later, so that a task for which a whole round of deliveries
+//! brings much runs once.
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::sync::Notify;
@@ -24,7 +29,6 @@ struct Mailbox<T> {
     /// `None`: nobody will take anything out any more.
     queue: Mutex<Option<Queue<T>>>,
     bound: usize,
-    filled: Notify,
     /// There is room for one who waits for it.
     room: Notify,
 }
@@ -32,6 +36,8 @@ struct Mailbox<T> {
 #[derive(Debug)]
 struct Queue<T> {
     items: VecDeque<T>,
+    /// The task that waits for something; whoever takes this wakes it.
+    taker: Option<Waker>,
     /// Wait for room; one who has gone meanwhile may be counted still.
     waiting: usize,
 }
@@ -45,11 +51,28 @@ pub enum Refused {
     Closed,
 }
 
+/// Tasks to be woken at the end of a round of deliveries, each once. Whatever is left is woken when this is dropped.
+#[derive(Debug, Default)]
+pub struct Round(Vec<Waker>);
+
+impl Round {
+    /// Wakes them.
+    pub fn ring(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        self.ring();
+    }
+}
+
 /// A queue for so many items.
 #[must_use]
 pub fn bounded<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
-    let queue = Mutex::new(Some(Queue { items: VecDeque::new(), waiting: 0 }));
-    let mailbox = Arc::new(Mailbox { queue, bound, filled: Notify::new(), room: Notify::new() });
+    let queue = Mutex::new(Some(Queue { items: VecDeque::new(), taker: None, waiting: 0 }));
+    let mailbox = Arc::new(Mailbox { queue, bound, room: Notify::new() });
     (Sender(Arc::clone(&mailbox)), Receiver(mailbox))
 }
 
@@ -72,7 +95,27 @@ impl<T> Sender<T> {
     /// # Errors
     /// There is no room, or nobody takes anything out any more.
     pub fn try_send(&self, item: T) -> Result<(), Refused> {
-        self.put(item, false).map_err(|(_, refused)| refused)
+        let taker = self.put(item, self.0.bound, false).map_err(|(_, refused)| refused)?;
+        taker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Puts something in; who takes it out is woken with the others of the round.
+    ///
+    /// # Errors
+    /// There is no room, or nobody takes anything out any more.
+    pub fn send_in(&self, item: T, round: &mut Round) -> Result<(), Refused> {
+        round.0.extend(self.put(item, self.0.bound, false).map_err(|(_, refused)| refused)?);
+        Ok(())
+    }
+
+    /// Puts something in beyond the bound. Only for what is bounded elsewhere.
+    ///
+    /// # Errors
+    /// Nobody takes anything out any more.
+    pub fn send_beyond(&self, item: T, round: &mut Round) -> Result<(), Refused> {
+        round.0.extend(self.put(item, usize::MAX, false).map_err(|(_, refused)| refused)?);
+        Ok(())
     }
 
     /// Puts something in as soon as there is room. For few who wait: each is woken when there is room for one.
@@ -82,58 +125,69 @@ impl<T> Sender<T> {
     pub async fn send(&self, mut item: T) -> Result<(), Refused> {
         loop {
             let room = self.0.room.notified();
-            match self.put(item, true) {
+            match self.put(item, self.0.bound, true) {
+                Ok(taker) => {
+                    taker.into_iter().for_each(Waker::wake);
+                    return Ok(());
+                }
                 Err((back, Refused::Full)) => item = back,
-                result => return result.map_err(|(_, refused)| refused),
+                Err((_, Refused::Closed)) => return Err(Refused::Closed),
             }
             room.await;
         }
     }
 
-    fn put(&self, item: T, waits: bool) -> Result<(), (T, Refused)> {
+    /// Returns the task that waits for it, which is to be woken.
+    fn put(&self, item: T, bound: usize, waits: bool) -> Result<Option<Waker>, (T, Refused)> {
         let mut guard = self.0.lock();
         let Some(queue) = guard.as_mut() else { return Err((item, Refused::Closed)) };
-        if queue.items.len() >= self.0.bound {
+        if queue.items.len() >= bound {
             queue.waiting += usize::from(waits);
             return Err((item, Refused::Full));
         }
-        let first = queue.items.is_empty();
         queue.items.push_back(item);
-        drop(guard);
-        // Who takes out goes on until nothing is left.
-        if first {
-            self.0.filled.notify_one();
-        }
-        Ok(())
+        Ok(queue.taker.take())
     }
 }
 
 impl<T> Receiver<T> {
     /// The next item. A future that is dropped has taken none.
     pub async fn recv(&mut self) -> T {
-        loop {
-            if let Some(item) = self.try_recv() {
-                return item;
-            }
-            self.0.filled.notified().await;
-        }
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// The next item; while there is none, the task is woken when one comes.
+    pub fn poll_recv(&mut self, context: &Context<'_>) -> Poll<T> {
+        self.take(Some(context)).map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The next item, if there is one.
     pub fn try_recv(&mut self) -> Option<T> {
+        self.take(None)
+    }
+
+    fn take(&mut self, waits: Option<&Context<'_>>) -> Option<T> {
         let mut guard = self.0.lock();
         let queue = guard.as_mut()?;
-        let item = queue.items.pop_front();
-        if item.is_none() && queue.items.capacity() > KEPT {
-            queue.items = VecDeque::new();
-        }
-        let waited_for = item.is_some() && queue.waiting > 0;
+        let Some(item) = queue.items.pop_front() else {
+            if queue.items.capacity() > KEPT {
+                queue.items = VecDeque::new();
+            }
+            if let Some(context) = waits {
+                match &mut queue.taker {
+                    Some(taker) => taker.clone_from(context.waker()),
+                    none => *none = Some(context.waker().clone()),
+                }
+            }
+            return None;
+        };
+        let waited_for = queue.waiting > 0;
         queue.waiting -= usize::from(waited_for);
         drop(guard);
         if waited_for {
             self.0.room.notify_one();
         }
-        item
+        Some(item)
     }
 }
 
@@ -148,6 +202,11 @@ impl<T> Drop for Receiver<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+    };
+
     use futures_util::FutureExt;
     use tokio::task::JoinSet;
 
@@ -198,6 +257,37 @@ mod tests {
         drop(receiver);
         assert_eq!(waits.await, Err(Refused::Closed));
         assert_eq!(sender.try_send(2), Err(Refused::Closed));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_round_wakes_at_its_end_and_once() {
+        let (sender, mut receiver) = bounded(1);
+        let (woken, mut round) = (Arc::new(Woken::default()), Round::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let context = Context::from_waker(&waker);
+        let count = || woken.0.load(Ordering::Relaxed);
+        assert!(receiver.poll_recv(&context).is_pending());
+        assert_eq!(sender.send_in(1, &mut round), Ok(()));
+        assert_eq!(sender.send_in(2, &mut round), Err(Refused::Full));
+        assert_eq!(sender.send_beyond(3, &mut round), Ok(()));
+        assert_eq!(count(), 0);
+        round.ring();
+        assert_eq!(count(), 1);
+        assert_eq!(receiver.poll_recv(&context), Poll::Ready(1));
+        assert_eq!(receiver.poll_recv(&context), Poll::Ready(3));
+        assert!(receiver.poll_recv(&context).is_pending());
+        assert_eq!(sender.try_send(4), Ok(()));
+        assert_eq!(count(), 2);
+        assert_eq!(sender.send_in(5, &mut round), Err(Refused::Full));
     }
 
     #[tokio::test]

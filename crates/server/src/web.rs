@@ -1,5 +1,7 @@
 //! HTTP on the server's port: the WebSocket that clients talk over, the way to the relay, and signs of health.
 
+mod socket;
+
 use std::{
     convert::Infallible,
     net::IpAddr,
@@ -7,8 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use hobnob_protocol::{CONNECT_PATH, close::Close, limits};
+use hobnob_protocol::{CONNECT_PATH, limits};
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
@@ -21,24 +22,19 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use iroh_relay::http::{RELAY_PATH, RELAY_PROBE_PATH};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Error, Message,
-        error::CapacityError,
         handshake::derive_accept_key,
-        protocol::{CloseFrame, Role, WebSocketConfig},
+        protocol::{Role, WebSocketConfig},
     },
 };
 use tokio_util::{either::Either, task::TaskTracker};
 
+use self::socket::WebSocketLink;
 use crate::{
-    link::{Gone, Incoming, Link},
     node::Node,
     proxy::Proxies,
     relay::{self, Visitor},
@@ -48,10 +44,6 @@ use crate::{
 
 /// A connection's bytes, with TLS or without.
 pub(crate) type Io = Either<TlsStream<TcpStream>, TcpStream>;
-
-/// Read and write buffer of a connection: most of what an idle one costs.
-const READ_BUFFER_BYTES: usize = 1024;
-const WRITE_BUFFER_BYTES: usize = 4096;
 
 /// One HTTP connection.
 pub(crate) struct Web {
@@ -121,8 +113,8 @@ impl Web {
         let upgraded = hyper::upgrade::on(&mut request);
         self.sessions.spawn(async move {
             // An upgrade that comes to nothing is a connection that is gone.
-            let Some(socket) = web_socket(upgraded, config(), |_| {}).await else { return };
-            session::serve(node, WebSocketLink { socket, server_key }, address, waiting).await;
+            let Some((io, read)) = bare(upgraded).await else { return };
+            session::serve(node, WebSocketLink::new(io, &read, server_key), address, waiting).await;
         });
         switch(&accept, None)
     }
@@ -182,16 +174,21 @@ fn refuse(status: StatusCode, body: &'static str) -> Box<Response<Full<Bytes>>> 
     Box::new(text(status, body))
 }
 
-/// The connection as a WebSocket, after `prepare`. HTTP's buffers end here, so that no session holds them.
+/// The connection without HTTP, whose buffers end here, so that no session holds them; and what was read of it already.
+async fn bare(upgraded: OnUpgrade) -> Option<(Io, Bytes)> {
+    let Parts { io, read_buf, .. } = upgraded.await.ok()?.downcast::<TokioIo<Io>>().ok()?;
+    Some((io.into_inner(), read_buf))
+}
+
+/// The connection as a WebSocket, after `prepare`.
 pub(crate) async fn web_socket(
     upgraded: OnUpgrade,
     config: WebSocketConfig,
     prepare: impl FnOnce(&mut Io),
 ) -> Option<Box<WebSocketStream<Io>>> {
-    let Parts { io, read_buf, .. } = upgraded.await.ok()?.downcast::<TokioIo<Io>>().ok()?;
-    let mut io = io.into_inner();
+    let (mut io, read) = bare(upgraded).await?;
     prepare(&mut io);
-    let socket = WebSocketStream::from_partially_read(io, read_buf.to_vec(), Role::Server, Some(config));
+    let socket = WebSocketStream::from_partially_read(io, read.to_vec(), Role::Server, Some(config));
     Some(Box::new(socket.await))
 }
 
@@ -199,70 +196,4 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
     response
-}
-
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(limits::OUT_BYTES_MAX + limits::ANSWER_BYTES_MAX)
-        .max_message_size(Some(limits::FRAME_BYTES_MAX))
-        .max_frame_size(Some(limits::FRAME_BYTES_MAX))
-}
-
-struct WebSocketLink {
-    socket: Box<WebSocketStream<Io>>,
-    server_key: Bytes,
-}
-
-impl Link for WebSocketLink {
-    fn server_key(&self) -> Option<Bytes> {
-        Some(self.server_key.clone())
-    }
-
-    async fn recv(&mut self) -> Incoming {
-        match self.socket.next().await {
-            Some(Ok(Message::Binary(bytes))) => Incoming::Frame(bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
-            Some(Ok(Message::Text(_) | Message::Frame(_)) | Err(Error::Protocol(_) | Error::Utf8(_))) => {
-                Incoming::Bad(Close::BadFrame)
-            }
-            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                Incoming::Bad(Close::TooLarge)
-            }
-            Some(Ok(Message::Close(_))) => {
-                // Reading has made the answer; what is lost of it if this is cancelled, the next read writes.
-                let _ = self.socket.flush().await;
-                Incoming::Gone
-            }
-            Some(Err(_)) | None => Incoming::Gone,
-        }
-    }
-
-    async fn feed(&mut self, frame: Bytes) -> Result<(), Gone> {
-        self.socket.feed(Message::Binary(frame)).await.map_err(|_| Gone)
-    }
-
-    async fn flush(&mut self) -> Result<(), Gone> {
-        self.socket.flush().await.map_err(|_| Gone)
-    }
-
-    async fn ping(&mut self) -> Result<(), Gone> {
-        self.socket.send(Message::Ping(Bytes::new())).await.map_err(|_| Gone)
-    }
-
-    async fn close(&mut self, close: Close) {
-        let frame = CloseFrame { code: close.code().into(), reason: close.reason().into() };
-        if (*self.socket).close(Some(frame)).await.is_err() {
-            return;
-        }
-        // The close is complete when the client has answered it; the caller limits the time.
-        while let Some(Ok(_)) = self.socket.next().await {}
-        // What it had sent before is read off: with bytes unread the system would reset the connection, and the
-        // client might lose the reason.
-        let io = (*self.socket).get_mut();
-        let _ = io.shutdown().await;
-        let mut waste = [0; 1024];
-        while io.read(&mut waste).await.is_ok_and(|count| count > 0) {}
-    }
 }

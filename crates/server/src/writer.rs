@@ -18,7 +18,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::store::{Result, Store, StoreError, Tx};
+use crate::{
+    mailbox::Round,
+    store::{Result, Store, StoreError, Tx},
+};
 
 /// Most requests in one transaction.
 const BATCH_MAX: usize = 512;
@@ -38,8 +41,9 @@ pub trait Job: Send {
         0
     }
 
-    /// Tells whoever asked. `Ok` means that it is durable. Must not block.
-    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>);
+    /// Tells whoever asked. `Ok` means that it is durable. Must not block. Sessions are woken with the others of the
+    /// round: one that hears of several requests of a transaction runs once.
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>, round: &mut Round);
 }
 
 /// The queue is full, or the writer has ended.
@@ -151,29 +155,51 @@ impl Writer {
         R: Send + 'static,
         F: FnMut(&mut dyn Tx) -> Result<R> + Send + 'static,
     {
+        self.run_then(work, |value| value).await
+    }
+
+    /// The same; as soon as it is durable, and before anyone is told of a request that comes after it, `then` is
+    /// done with the outcome, on the writer's thread. It must not block.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn run_then<V, R, F, G>(&self, work: F, then: G) -> Result<R>
+    where
+        V: Send + 'static,
+        R: Send + 'static,
+        F: FnMut(&mut dyn Tx) -> Result<V> + Send + 'static,
+        G: FnOnce(V) -> R + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Closure { work, value: None, reply };
+        let job = Closure { work, value: None, then, reply };
         let ended = || StoreError::Database("the writer has ended".to_owned());
         self.queue.send(Box::new(job)).await.map_err(|_| ended())?;
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 
-struct Closure<F, R> {
+struct Closure<F, V, G, R> {
     work: F,
-    value: Option<R>,
+    value: Option<V>,
+    then: G,
     reply: oneshot::Sender<Result<R>>,
 }
 
-impl<R: Send, F: FnMut(&mut dyn Tx) -> Result<R> + Send> Job for Closure<F, R> {
+impl<V, R, F, G> Job for Closure<F, V, G, R>
+where
+    V: Send,
+    R: Send,
+    F: FnMut(&mut dyn Tx) -> Result<V> + Send,
+    G: FnOnce(V) -> R + Send,
+{
     fn run(&mut self, tx: &mut dyn Tx) -> Result<()> {
         self.value = Some((self.work)(tx)?);
         Ok(())
     }
 
-    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>) {
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>, _: &mut Round) {
         let answer = match (result, self.value) {
-            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), Some(value)) => Ok((self.then)(value)),
             (Ok(()), None) => Err(StoreError::Database("a request was not run".to_owned())),
             (Err(error), _) => Err(StoreError::Database(error.to_string())),
         };
@@ -213,7 +239,9 @@ impl Queue {
     fn commit(&self, store: &dyn Store, batch: &mut Vec<Box<dyn Job>>) {
         let bytes: usize = batch.iter().map(|job| job.bytes()).sum();
         let begun = Instant::now();
-        commit_batch(store, batch);
+        let mut round = Round::default();
+        commit_batch(store, batch, &mut round);
+        round.ring();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).note(begun.elapsed());
         self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -221,24 +249,24 @@ impl Queue {
 
 /// Commits requests in one transaction and tells each. If that fails, each is tried alone, so that one bad request
 /// does not take the others with it.
-pub fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>) {
+pub fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>, round: &mut Round) {
     let together = store.write(&mut |tx| batch.iter_mut().try_for_each(|job| job.run(tx)));
     match together {
-        Ok(()) => batch.drain(..).for_each(|job| job.finish(Ok(()))),
-        Err(error) if batch.len() == 1 => batch.drain(..).for_each(|job| fail(job, &error)),
+        Ok(()) => batch.drain(..).for_each(|job| job.finish(Ok(()), round)),
+        Err(error) if batch.len() == 1 => batch.drain(..).for_each(|job| fail(job, &error, round)),
         Err(error) => {
             tracing::warn!(%error, requests = batch.len(), "a transaction failed, trying its requests one by one");
             for mut job in batch.drain(..) {
                 match store.write(&mut |tx| job.run(tx)) {
-                    Ok(()) => job.finish(Ok(())),
-                    Err(error) => fail(job, &error),
+                    Ok(()) => job.finish(Ok(()), round),
+                    Err(error) => fail(job, &error, round),
                 }
             }
         }
     }
 }
 
-fn fail(job: Box<dyn Job>, error: &StoreError) {
+fn fail(job: Box<dyn Job>, error: &StoreError, round: &mut Round) {
     tracing::error!(%error, "a request could not be written");
-    job.finish(Err(error));
+    job.finish(Err(error), round);
 }

@@ -175,6 +175,7 @@ impl<H: Hooks> Tx for HookedTx<'_, H> {
         outbox_last(outbox: OutboxId) -> u64;
         outbox_state(outbox: OutboxId) -> OutboxState;
         blocks(blocker: AccountId, blocked: AccountId) -> bool;
+        blocks_of(account: AccountId) -> Vec<AccountId>;
         is_blocked_by_any(blocked: AccountId) -> bool;
         session(id: SessionId) -> Option<SessionRow>;
         session_by_token(token_hash: &[u8; 32]) -> Option<SessionRow>;

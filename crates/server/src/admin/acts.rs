@@ -15,6 +15,7 @@ use crate::{
         presence,
     },
     hub::{Committed, Place},
+    mailbox::Round,
     node::{Node, random},
     store::{self, Account, AccountId, Ended, NewName, SERVER, SERVER_NAME, Secret, StreamId, Tx},
 };
@@ -200,7 +201,8 @@ pub(super) async fn announce(node: &Node, said: String) -> Answer {
     let (bytes, now_ms) = (Bytes::copy_from_slice(said.as_bytes()), node.world.now_ms());
     let seq = node.writer.run(move |tx| tx.append(StreamId::Broadcast, SERVER, now_ms, &bytes)).await?;
     let frame = entry_frame(StreamId::Broadcast, seq, SERVER_NAME, &said, now_ms);
-    node.wake.wake(&Committed { stream: StreamId::Broadcast, seq, sender: SERVER, frame });
+    let entry = Committed { stream: StreamId::Broadcast, seq, sender: SERVER, frame };
+    node.wake.wake(&entry, &mut Round::default());
     let online = node.hub.online() as u64;
     Ok(Done { users_online: Some(online), ..Done::default() })
 }

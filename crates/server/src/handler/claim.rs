@@ -11,7 +11,7 @@ use hobnob_protocol::{
 
 use crate::{
     handler::login::{Answered, Greeted, check_device, sha256, usable},
-    hub::Place,
+    hub::{Blocks, Handle, Hub, Place, Visit},
     node::{Epoch, Node, random},
     store::{Account, AccountId, Ended, NewSession, OutboxId, Result, Secret, SessionRow, StreamId, Tx},
 };
@@ -23,14 +23,48 @@ pub(crate) struct LoggedIn {
     pub(crate) name: String,
     pub(crate) background: bool,
     pub(crate) outbox: OutboxId,
-    /// Whom the user blocks.
-    pub(crate) blocked: Vec<AccountId>,
+    /// Its place in the hub.
+    pub(crate) here: Here,
     /// Broadcast entries `from+1..=to` are not for this session.
     pub(crate) hole: Option<(u64, u64)>,
     /// Sessions that this one took the place of.
     pub(crate) replaced: Vec<Place>,
     /// The reply.
     pub(crate) opened: Opened,
+}
+
+/// A session's place in the hub. It is taken when the transaction that gives it is durable, before anyone hears of a later
+/// one: whoever ends the session or sets a block finds it there.
+#[derive(Debug, Default)]
+pub(crate) struct Here {
+    /// Whom the user blocks.
+    pub(crate) blocks: Arc<Blocks>,
+    /// A background session's place.
+    pub(crate) visit: Option<Visit>,
+}
+
+/// What a transaction knows that the hub does not know yet.
+#[derive(Debug)]
+struct Arrival {
+    logged_in: LoggedIn,
+    blocked: Vec<AccountId>,
+    /// The store has more than the client.
+    behind: bool,
+}
+
+impl Arrival {
+    /// Takes the session's place in the hub.
+    fn attach(self, hub: &Arc<Hub>, handle: Handle) -> LoggedIn {
+        let Self { mut logged_in, blocked, behind } = self;
+        handle.starts(logged_in.opened.inbox, logged_in.opened.broadcast, behind);
+        let place = logged_in.place;
+        logged_in.here = if logged_in.background {
+            Here { visit: Some(hub.visit(place, handle)), ..Here::default() }
+        } else {
+            Here { blocks: hub.attach(place, &logged_in.name, blocked, handle), visit: None }
+        };
+        logged_in
+    }
 }
 
 /// What a session is opened with. Bounded and checked.
@@ -52,10 +86,11 @@ struct Request {
 }
 
 impl Request {
-    fn new(node: &Node, account: &Account, device: &Device, position: Option<Position>) -> Self {
+    /// Of nobody yet.
+    fn new(node: &Node, device: &Device, position: Option<Position>) -> Self {
         Self {
-            account: account.id,
-            name: account.name.clone(),
+            account: AccountId(0),
+            name: String::new(),
             background: false,
             outbox: device.outbox.clone(),
             position: position.unwrap_or_default(),
@@ -75,8 +110,10 @@ pub(crate) async fn open(
     account: &Account,
     login: &Login,
     device: &Device,
+    handle: &Handle,
 ) -> Answered<LoggedIn> {
-    let mut request = Request::new(node, account, device, login.position.clone());
+    let mut request = Request::new(node, device, login.position.clone());
+    (request.account, request.name) = (account.id, account.name.clone());
     request.background = login.background;
     if let Some(Proof::Token(token)) = &login.proof {
         request.token = Some(token.clone());
@@ -88,14 +125,18 @@ pub(crate) async fn open(
     loop {
         let (request, may_replace) = (request.clone(), gone.clone());
         let (most, token_hash) = (node.policy.get().sessions_per_user as usize, sha256(&token));
-        let claimed = node.writer.run(move |tx| claim(tx, &request, token_hash, most, &may_replace)).await?;
-        match claimed {
+        let (hub, handle) = (node.hub.clone(), handle.clone());
+        let claimed = node.writer.run_then(
+            move |tx| claim(tx, &request, token_hash, most, &may_replace),
+            move |claim| claim.map(|arrival| arrival.attach(&hub, handle)),
+        );
+        match claimed.await? {
             Claim::Opened(mut logged_in) => {
                 if logged_in.opened.token.is_empty() {
                     logged_in.opened.token = Bytes::copy_from_slice(&token);
                 }
                 logged_in.opened.welcome.clone_from(&node.policy.get().welcome);
-                return Ok(complete(node, *logged_in).await?);
+                return Ok(complete(node, *logged_in));
             }
             Claim::Refused(reason) => return Err(reason.into()),
             Claim::InUse if probed => return Err(Reason::InUse.into()),
@@ -131,12 +172,22 @@ async fn unresponsive_sessions(node: &Node, account: AccountId) -> Vec<Place> {
 }
 
 /// What a transaction that claims a place comes to.
-enum Claim {
-    Opened(Box<LoggedIn>),
+enum Claim<T> {
+    Opened(Box<T>),
     /// All places are taken.
     InUse,
     /// Meanwhile what proved who it is does so no more.
     Refused(Reason),
+}
+
+impl<T> Claim<T> {
+    fn map<U>(self, opened: impl FnOnce(T) -> U) -> Claim<U> {
+        match self {
+            Self::Opened(value) => Claim::Opened(Box::new(opened(*value))),
+            Self::InUse => Claim::InUse,
+            Self::Refused(reason) => Claim::Refused(reason),
+        }
+    }
 }
 
 /// Background sessions that an account may have; the oldest makes room.
@@ -149,16 +200,16 @@ fn claim(
     token_hash: [u8; 32],
     most: usize,
     may_replace: &[Place],
-) -> Result<Claim> {
+) -> Result<Claim<Arrival>> {
     if let Err(reason) = still_proven(tx, request)? {
         return Ok(Claim::Refused(reason));
     }
     if let Some(token) = request.token.as_ref().filter(|_| request.background)
         && let Some(row) = tx.session_by_token(&sha256(token))?.filter(|row| row.background)
     {
-        let mut logged_in = start(tx, request, row, Vec::new(), false)?;
-        logged_in.opened.token = token.clone();
-        return Ok(Claim::Opened(Box::new(logged_in)));
+        let mut arrival = start(tx, request, row, Vec::new(), false)?;
+        arrival.logged_in.opened.token = token.clone();
+        return Ok(Claim::Opened(Box::new(arrival)));
     }
     let mut replaced = Vec::new();
     let mut taken = tx.sessions_of(request.account)?;
@@ -192,8 +243,7 @@ fn claim(
         now_ms: request.now_ms,
     };
     let row = tx.add_session(&new)?;
-    let logged_in = start(tx, request, row, replaced, false)?;
-    Ok(Claim::Opened(Box::new(logged_in)))
+    Ok(Claim::Opened(Box::new(start(tx, request, row, replaced, false)?)))
 }
 
 /// Looks again, now that nothing can come between: since the proof was checked the password may have been changed,
@@ -245,7 +295,7 @@ fn start(
     mut row: SessionRow,
     replaced: Vec<Place>,
     resumed: bool,
-) -> Result<LoggedIn> {
+) -> Result<Arrival> {
     let account = request.account;
     let told = &request.position;
     let inbox_head = tx.head(StreamId::Inbox(account))?;
@@ -283,46 +333,55 @@ fn start(
         outbox_last,
         ..Opened::default()
     };
-    Ok(LoggedIn {
+    let behind = inbox < inbox_head || row.broadcast_floor < broadcast_head;
+    let logged_in = LoggedIn {
         place: place(&row),
         name,
         background: request.background,
         outbox,
-        blocked: Vec::new(),
+        here: Here::default(),
         hole: row.broadcast_hole.and_then(|(from, to)| Some((from, to?))),
         replaced,
         opened,
-    })
+    };
+    Ok(Arrival { logged_in, blocked: tx.blocks_of(account)?, behind })
 }
 
 /// Takes up a session whose connection is gone, or is taken for gone by its client.
-pub(crate) async fn resume(node: &Node, greeted: &Greeted, resume: Resume) -> Answered<LoggedIn> {
+pub(crate) async fn resume(
+    node: &Node,
+    greeted: &Greeted,
+    resume: Resume,
+    handle: &Handle,
+) -> Answered<LoggedIn> {
     let device = resume.device.clone().unwrap_or_default();
     check_device(greeted, &resume.name, &device)?;
     let key = Name::parse(&resume.name).map_err(|_| Reason::UnknownToken)?.key().to_owned();
-    let found = node.reader.run(move |store| store.account_by_key(&key)).await?;
-    let account = found.ok_or(Reason::UnknownToken)?;
-    let request = Request::new(node, &account, &device, resume.position);
     let token_hash = sha256(&resume.token);
-    let taken_up = node.writer.run(move |tx| take_up(tx, &request, &token_hash)).await?;
-    Ok(complete(node, taken_up?).await?)
+    let request = Request::new(node, &device, resume.position);
+    let (hub, handle) = (node.hub.clone(), handle.clone());
+    let taken_up = node.writer.run_then(
+        move |tx| take_up(tx, &request, &key, &token_hash),
+        move |taken_up| taken_up.map(|arrival| arrival.attach(&hub, handle)),
+    );
+    Ok(complete(node, taken_up.await??))
 }
 
 /// Adds what the transaction need not know.
-async fn complete(node: &Node, mut logged_in: LoggedIn) -> Result<LoggedIn> {
+fn complete(node: &Node, mut logged_in: LoggedIn) -> LoggedIn {
     logged_in.opened.limits = Some(node.policy.get().limits());
     logged_in.opened.ticket_key = node.tickets.public();
-    let account = logged_in.place.account;
-    logged_in.blocked = node.reader.run(move |store| store.blocks_of(account)).await?;
-    Ok(logged_in)
+    logged_in
 }
 
 fn take_up(
     tx: &mut dyn Tx,
     request: &Request,
+    key: &str,
     token_hash: &[u8; 32],
-) -> Result<std::result::Result<LoggedIn, Reason>> {
-    let Some(mut row) = tx.session_by_token(token_hash)?.filter(|row| row.account == request.account) else {
+) -> Result<std::result::Result<Arrival, Reason>> {
+    let Some(account) = tx.account_by_key(key)? else { return Ok(Err(Reason::UnknownToken)) };
+    let Some(mut row) = tx.session_by_token(token_hash)?.filter(|row| row.account == account.id) else {
         return Ok(Err(Reason::UnknownToken));
     };
     if let Err(reason) = usable(&row, request.now_ms) {
@@ -330,13 +389,12 @@ fn take_up(
     }
     row.generation += 1;
     row.used_ms = request.now_ms;
-    let mut request = request.clone();
-    request.background = row.background;
     if !row.background && !row.online {
         row.online = true;
         let head = tx.head(StreamId::Broadcast)?;
         row.broadcast_hole = row.broadcast_hole.map(|(from, _)| (from, Some(head)));
     }
-    tx.save_session(&row)?;
+    let background = row.background;
+    let request = Request { account: account.id, name: account.name.clone(), background, ..request.clone() };
     start(tx, &request, row, Vec::new(), true).map(Ok)
 }

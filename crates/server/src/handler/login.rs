@@ -16,6 +16,7 @@ use crate::{
         claim::{self, LoggedIn},
         invitation::{self, Entrance, Worth},
     },
+    hub::Handle,
     node::Node,
     rules::lockout,
     security::{self, By, Seen},
@@ -106,17 +107,28 @@ pub(crate) async fn registrable(node: &Node, name: &Name) -> Result<std::result:
 }
 
 /// Logs in with a password or a token, registering the name where that is asked.
-pub(crate) async fn login(node: &Node, greeted: &Greeted, login: Login) -> Answered<LoggedIn> {
+pub(crate) async fn login(
+    node: &Node,
+    greeted: &Greeted,
+    login: Login,
+    handle: &Handle,
+) -> Answered<LoggedIn> {
     let name = login.name.clone();
     let mut seen = Seen::default();
-    let answered = try_login(node, greeted, login, &mut seen).await;
+    let answered = try_login(node, greeted, login, &mut seen, handle).await;
     if let Err(Refusal::Reply(reason, _)) = &answered {
         node.security.login_refused(greeted.address, &name, &seen, *reason);
     }
     answered
 }
 
-async fn try_login(node: &Node, greeted: &Greeted, login: Login, seen: &mut Seen) -> Answered<LoggedIn> {
+async fn try_login(
+    node: &Node,
+    greeted: &Greeted,
+    login: Login,
+    seen: &mut Seen,
+    handle: &Handle,
+) -> Answered<LoggedIn> {
     let device = login.device.clone().unwrap_or_default();
     check_device(greeted, &login.name, &device)?;
     let (account, failed_logins) = match &login.proof {
@@ -127,7 +139,7 @@ async fn try_login(node: &Node, greeted: &Greeted, login: Login, seen: &mut Seen
         None => return Err(Reason::WrongPassword.into()),
     };
     seen.account = Some(account.name.to_string());
-    let mut logged_in = claim::open(node, &account, &login, &device).await?;
+    let mut logged_in = claim::open(node, &account, &login, &device, handle).await?;
     logged_in.opened.failed_logins = failed_logins;
     let by = if matches!(login.proof, Some(Proof::Password(_))) { By::Password } else { By::Token };
     let replaced = logged_in.replaced.len();

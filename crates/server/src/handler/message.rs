@@ -9,21 +9,13 @@ use hobnob_protocol::{
 };
 
 use crate::{
-    hub::Committed,
-    mailbox,
+    hub::{Committed, Mail},
+    mailbox::{self, Round},
     node::Node,
     rules::stream::{self, Effect, Sender, Verdict},
     store::{AccountId, Result, StoreError, StreamId, Tx},
     writer::Job,
 };
-
-/// The answer to a submit, on its way back to the session.
-#[derive(Debug)]
-pub(crate) struct Ack {
-    /// The request.
-    pub(crate) id: u64,
-    pub(crate) submitted: Submitted,
-}
 
 /// A submit waiting for the writer.
 pub(crate) struct SubmitJob {
@@ -34,8 +26,8 @@ pub(crate) struct SubmitJob {
     pub(crate) number: u64,
     pub(crate) op: Op,
     pub(crate) now_ms: i64,
-    /// Has room for every submit that the session lets through.
-    pub(crate) acks: mailbox::Sender<Ack>,
+    /// The session's.
+    pub(crate) mailbox: mailbox::Sender<Mail>,
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -51,10 +43,10 @@ impl Job for SubmitJob {
     }
 
     /// After the commit: a block counts from now on, then the sender is told, then the receivers.
-    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>) {
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>, round: &mut Round) {
         let Some(verdict) = self.verdict.filter(|_| result.is_ok()) else {
             let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
-            let _ = self.acks.try_send(Ack { id: self.id, submitted: busy });
+            let _ = self.mailbox.send_beyond(Mail::Answer(self.id, busy), round);
             return;
         };
         if let Effect::Block { blocked, on } = verdict.effect {
@@ -63,10 +55,10 @@ impl Job for SubmitJob {
         let submitted =
             Submitted { outcome: verdict.outcome as i32, user: verdict.user, expected: verdict.expected };
         // A session that is gone gets its answer when it asks again.
-        let _ = self.acks.try_send(Ack { id: self.id, submitted });
+        let _ = self.mailbox.send_beyond(Mail::Answer(self.id, submitted), round);
         if let Effect::Stored { stream, seq } = verdict.effect {
             let frame = entry_frame(stream, seq, &self.sender_name, text(&self.op), self.now_ms);
-            self.node.wake.wake(&Committed { stream, seq, sender: self.sender.account, frame });
+            self.node.wake.wake(&Committed { stream, seq, sender: self.sender.account, frame }, round);
         }
     }
 }
@@ -110,5 +102,5 @@ impl Job for NotedJob {
         tx.set_cursor(self.account, self.inbox)
     }
 
-    fn finish(self: Box<Self>, _: std::result::Result<(), &StoreError>) {}
+    fn finish(self: Box<Self>, _: std::result::Result<(), &StoreError>, _: &mut Round) {}
 }

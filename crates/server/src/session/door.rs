@@ -20,6 +20,7 @@ use crate::{
         claim::{self, LoggedIn},
         login::{self, Answered, Greeted, Refusal},
     },
+    hub::Handle,
     link::{Gone, Link},
     node::{Node, random},
     security,
@@ -53,6 +54,7 @@ pub(super) async fn enter<L: Link>(
     wire: &mut Wire<L>,
     address: IpAddr,
     waiting: &Waiting,
+    handle: &Handle,
 ) -> Result<Entered, Ended> {
     let patience = Patience { node, waiting, deadline: Instant::now() + LOGIN_TIMEOUT };
     let (id, hello) = match next(wire, &patience).await? {
@@ -69,7 +71,7 @@ pub(super) async fn enter<L: Link>(
             Some(Request::Lookup(lookup)) => look_up(node, &greeted, lookup).await,
             Some(Request::Login(login)) => {
                 let device = login.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
-                match answer(login::login(node, &greeted, login).await)? {
+                match answer(login::login(node, &greeted, login, handle).await)? {
                     Ok(logged_in) => return Ok(Entered { logged_in, id, device }),
                     Err(refused) => refused,
                 }
@@ -77,7 +79,7 @@ pub(super) async fn enter<L: Link>(
             Some(Request::Resume(resume)) => {
                 let device = resume.device.as_ref().map_or_else(Bytes::new, |device| device.key.clone());
                 let name = resume.name.clone();
-                let resumed = claim::resume(node, &greeted, resume).await;
+                let resumed = claim::resume(node, &greeted, resume, handle).await;
                 match &resumed {
                     Ok(logged_in) => security::resumed(address, &logged_in.name),
                     Err(Refusal::Reply(why, _)) => node.security.resume_refused(address, &name, *why),

@@ -4,6 +4,8 @@
 mod door;
 pub(crate) mod live;
 mod push;
+mod times;
+mod turn;
 pub(crate) mod wire;
 
 use std::{net::IpAddr, sync::Arc};
@@ -17,19 +19,20 @@ use wire::Wire;
 pub async fn serve<L: Link>(node: Arc<Node>, link: L, address: IpAddr, waiting: Waiting) {
     let mut wire = Wire::new(link);
     let (handle, mail) = hub::mailbox();
-    let entered = match Box::pin(door::enter(&node, &mut wire, address, &waiting)).await {
+    handle.shared.came(address, node.world.now_ms());
+    let entered = match Box::pin(door::enter(&node, &mut wire, address, &waiting, &handle)).await {
         Ok(entered) => entered,
         Err(close) => {
             close.inspect(|close| node.security.closed(address, None, *close));
-            return close_with(&mut wire, close).await;
+            return Box::pin(close_with(&mut wire, close)).await;
         }
     };
     drop(waiting);
-    handle.shared.came(address, node.world.now_ms());
-    let mut live = live::Live::begin(node, wire, entered, handle, mail);
+    let mut live = live::Live::begin(node, wire, entered, &handle, mail);
+    drop(handle);
     if let Some(close) = live.run().await {
         live.node.security.closed(address, Some(&live.name), close);
-        live.close(close).await;
+        Box::pin(live.close(close)).await;
     }
 }
 

@@ -43,12 +43,6 @@ impl From<Gone> for PushError {
 }
 
 impl Push {
-    /// Lets the sweep see where the connection starts.
-    pub(super) fn begin(&mut self) {
-        self.shared.sent_inbox.store(self.inbox.0, Ordering::Relaxed);
-        self.shared.sent_broadcast.store(self.broadcast.0, Ordering::Relaxed);
-    }
-
     fn sent(&mut self, stream: StreamId) -> &mut Sent {
         match stream {
             StreamId::Inbox(_) => &mut self.inbox,

@@ -1,6 +1,9 @@
 //! A connection with its rules: frames are decoded within their bound, and nothing waits for ever to be written.
 
+use std::pin::pin;
+
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 use hobnob_protocol::{
     close::Close,
     codec::{self, DecodeError},
@@ -95,6 +98,11 @@ impl<L: Link> Wire<L> {
         limited(self.link.flush()).await
     }
 
+    /// Whether nothing is in the write buffer.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.unflushed
+    }
+
     pub(crate) async fn ping(&mut self) -> Result<(), Gone> {
         limited(self.link.ping()).await
     }
@@ -113,7 +121,12 @@ impl<L: Link> Wire<L> {
 const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 async fn limited(write: impl Future<Output = Result<(), Gone>>) -> Result<(), Gone> {
-    timeout(WRITE_TIMEOUT, write).await.unwrap_or(Err(Gone))
+    let mut write = pin!(write);
+    // Nearly all go through at once, and a timer is not free.
+    match poll_immediate(write.as_mut()).await {
+        Some(result) => result,
+        None => timeout(WRITE_TIMEOUT, write).await.unwrap_or(Err(Gone)),
+    }
 }
 
 /// A reply that turns a request down.

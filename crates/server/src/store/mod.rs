@@ -422,6 +422,9 @@ pub trait Tx {
     /// Whether `blocker` blocks `blocked`. On the path of every message.
     fn blocks(&mut self, blocker: AccountId, blocked: AccountId) -> Result<bool>;
 
+    /// Whom `account` blocks, in any order.
+    fn blocks_of(&mut self, account: AccountId) -> Result<Vec<AccountId>>;
+
     /// Whether anyone blocks `blocked`. On the path of every broadcast.
     fn is_blocked_by_any(&mut self, blocked: AccountId) -> Result<bool>;
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hobnob_server::hub::{Committed, Wake};
+use hobnob_server::mailbox::Round;
 use hobnob_server::store::{Entry, Result, Store, StoreError, StreamId, Tx};
 use tokio::sync::Notify;
 
@@ -81,7 +82,7 @@ pub(super) struct ShakyWake {
 }
 
 impl Wake for ShakyWake {
-    fn wake(&self, entry: &Committed) {
+    fn wake(&self, entry: &Committed, round: &mut Round) {
         let sim = &self.dying.sim;
         let mood = &sim.mood;
         // Lost ones are counted on when all is calm, too: the sweep has to find them.
@@ -100,14 +101,14 @@ impl Wake for ShakyWake {
                 return;
             }
         }
-        self.inner.wake(entry);
+        self.inner.wake(entry, round);
         if !calm && self.chance.per_mille(mood.doubled_wake) {
             sim.count("wake-up doubled");
-            self.inner.wake(entry);
+            self.inner.wake(entry, round);
         }
         let late = self.late.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(late) = late {
-            self.inner.wake(&late);
+            self.inner.wake(&late, round);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hobnob_server::hub::{Committed, Wake};
+use hobnob_server::mailbox::Round;
 use hobnob_server::store::{Entry, Result, Store, StreamId, Tx};
 use tokio::time::Instant;
 
@@ -72,13 +73,13 @@ impl LateWake {
 }
 
 impl Wake for LateWake {
-    fn wake(&self, entry: &Committed) {
+    fn wake(&self, entry: &Committed, round: &mut Round) {
         if self.disk.chance.per_mille(LATE_PER_MILLE) {
             self.disk.sim.count("entry late");
             let until = Instant::now() + self.disk.chance.ms(20..=500);
             self.disk.late().insert((entry.stream, entry.seq), until);
         } else {
-            self.inner.wake(entry);
+            self.inner.wake(entry, round);
         }
     }
 }

@@ -31,6 +31,12 @@ pub(super) fn blocks_come_in_order_of_keys(store: &dyn Store) {
     }
     assert_eq!(store.blocks_of(ann).unwrap(), [bob, cy]);
     assert_eq!(store.blocks_of(cy).unwrap(), [bob]);
+    let mut of_ann = write(store, |tx| tx.blocks_of(ann));
+    of_ann.sort();
+    let mut as_made = [cy, bob];
+    as_made.sort();
+    assert_eq!(of_ann, as_made);
+    assert_eq!(write(store, |tx| tx.blocks_of(AccountId(99))), []);
     assert_eq!(store.blockers_of(bob).unwrap(), [cy, ann]);
     assert_eq!(store.blockers_of(AccountId(99)).unwrap(), []);
     assert_eq!(store.blocks_of(AccountId(99)).unwrap(), []);

@@ -283,6 +283,10 @@ impl Tx for MemoryTx<'_> {
         Ok(self.data.blocks.contains_key(&(blocker, blocked)))
     }
 
+    fn blocks_of(&mut self, account: AccountId) -> Result<Vec<AccountId>> {
+        Ok(seconds(&self.data.blocks, account).collect())
+    }
+
     fn is_blocked_by_any(&mut self, blocked: AccountId) -> Result<bool> {
         Ok(seconds(&self.data.blockers, blocked).next().is_some())
     }

@@ -301,6 +301,10 @@ impl Tx for SqliteTx<'_> {
         Ok(self.blocks_cached(blocker)?.contains(&blocked))
     }
 
+    fn blocks_of(&mut self, account: AccountId) -> Result<Vec<AccountId>> {
+        Ok(self.blocks_cached(account)?.iter().copied().collect())
+    }
+
     fn is_blocked_by_any(&mut self, blocked: AccountId) -> Result<bool> {
         if let Some(any) = self.cache.blocked.get_mut(&blocked) {
             return Ok(*any);
