@@ -188,6 +188,9 @@ pub enum Event {
     Disconnected,
     /// It is back.
     Reconnected,
+    /// Something keeps the server from taking what has to be stored, and the client tries again now and then; `None`: it
+    /// does so no more. Told once each.
+    Trouble(Option<v1::Trouble>),
     /// The server's key was pinned just now, at first use, on a later connection than that of the
     /// [`Door`](crate::Door); its fingerprint.
     FirstContact(String),

@@ -247,8 +247,12 @@ fn server_bodies() -> Vec<(&'static str, server_frame::Body)> {
     };
     let refused =
         v1::LoginRefused { reason: v1::login_refused::Reason::WrongPassword as i32, text: "no".into() };
-    let submitted =
-        v1::Submitted { outcome: v1::submitted::Outcome::Gap as i32, user: "Yoda".into(), expected: 5 };
+    let submitted = v1::Submitted {
+        outcome: v1::submitted::Outcome::Gap as i32,
+        user: "Yoda".into(),
+        expected: 5,
+        ..v1::Submitted::default()
+    };
     let entry = v1::Entry {
         stream: v1::Stream::Inbox as i32,
         seq: 301,

@@ -157,8 +157,11 @@ fn example() -> Vec<(&'static str, Vec<u8>)> {
         text: "Here, are you?".into(),
         sent_ms: 1_700_000_000_000,
     };
-    let submitted =
-        v1::Submitted { outcome: v1::submitted::Outcome::Accepted as i32, user: "Yoda".into(), expected: 0 };
+    let submitted = v1::Submitted {
+        outcome: v1::submitted::Outcome::Accepted as i32,
+        user: "Yoda".into(),
+        ..v1::Submitted::default()
+    };
     vec![
         ("hello", client(1, client_frame::Body::Hello(hello))),
         ("greeting", answer(1, reply::Body::Greeting(greeting))),

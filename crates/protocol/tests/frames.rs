@@ -184,9 +184,11 @@ fn server_frame() -> impl Strategy<Value = v1::ServerFrame> {
     use server_frame::Body;
     let answer = prop_oneof![
         words().prop_map(|names| reply::Body::Names(v1::Names { names })),
-        (any::<i32>(), any::<String>(), any::<u64>()).prop_map(|(outcome, user, expected)| {
-            reply::Body::Submitted(v1::Submitted { outcome, user, expected })
-        }),
+        (any::<i32>(), any::<String>(), any::<u64>(), any::<i32>()).prop_map(
+            |(outcome, user, expected, trouble)| {
+                reply::Body::Submitted(v1::Submitted { outcome, user, expected, trouble })
+            }
+        ),
         (any::<i32>(), any::<String>())
             .prop_map(|(reason, text)| reply::Body::Refused(v1::Refused { reason, text })),
         (any::<i32>(), any::<String>(), bytes(20)).prop_map(|(outcome, user, invite)| {

@@ -5,6 +5,7 @@
 //! sessions push it.
 
 pub mod admin;
+mod clock;
 pub mod config;
 pub mod control;
 pub mod current;
@@ -30,6 +31,7 @@ pub mod session;
 pub mod store;
 pub mod throttle;
 pub mod ticket;
+pub mod trouble;
 pub mod upkeep;
 mod web;
 pub mod writer;

@@ -7,10 +7,12 @@ use hobnob_protocol::limits::TOKEN_LIFETIME;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    clock::Watch,
     handler::{presence, private},
     hub::{Expiry, Handle, Place},
     node::Node,
-    store::{AccountId, Result, StreamId},
+    store::{AccountId, Result, StoreError, StreamId},
+    trouble::Trouble,
 };
 
 /// How long a failed attempt waits for the next.
@@ -20,12 +22,19 @@ const TRIM_PERIOD: Duration = Duration::from_secs(1);
 /// Rows removed in one transaction: few enough that messages do not wait for it.
 const TRIM_ROWS: usize = 500;
 
+/// What keeps the store from being written is said once, by the writer.
+fn failed(error: &StoreError, what: &str) {
+    if Trouble::of(error).is_none() {
+        tracing::error!(%error, "{what}");
+    }
+}
+
 /// Compares the heads of all streams with what was sent, so that a wake-up that was lost only delays.
 pub async fn sweep(node: Arc<Node>) {
     loop {
         sleep(node.policy.get().sweep_period).await;
         if let Err(error) = sweep_once(&node).await {
-            tracing::error!(%error, "the sweep failed");
+            failed(&error, "the sweep failed");
         }
     }
 }
@@ -91,7 +100,7 @@ async fn expire_sessions(node: &Node) {
 
 async fn expire_one(node: &Node, expiry: Expiry) {
     if let Err(error) = presence::expire(node, expiry).await {
-        tracing::error!(%error, "a broken session could not be ended");
+        failed(&error, "a broken session could not be ended");
         node.hub.broken(expiry.place, Instant::now() + RETRY_PAUSE, expiry.ended);
     }
 }
@@ -101,6 +110,9 @@ async fn expire_one(node: &Node, expiry: Expiry) {
 /// # Errors
 /// Of the store.
 pub async fn restore_sessions(node: &Node) -> Result<()> {
+    if let Err(error) = draw_back_times(node).await {
+        failed(&error, "what a clock that was ahead has noted could not be drawn back");
+    }
     let sessions = node.reader.run(|store| {
         let rows = store.online_sessions()?;
         let accounts: Vec<AccountId> = rows.iter().map(|row| row.account).collect();
@@ -123,15 +135,42 @@ pub async fn restore_sessions(node: &Node) -> Result<()> {
 
 /// Removes delivered entries, forgotten sessions and expired invitations, a few at a time.
 pub async fn trim(node: Arc<Node>) {
+    let mut watch = Watch::default();
     loop {
         sleep(TRIM_PERIOD).await;
-        while trim_once(&node).await {}
+        watch_clock(&node, &mut watch).await;
+        while trim_once(&node, watch.ahead_ms()).await {}
     }
 }
 
+/// Says when the time of day has jumped. Ahead, nothing is removed for its age until it has stayed there for a day. Back,
+/// what was noted of the future is drawn back, so that nobody is locked out, or counts as seen, for as long as that.
+async fn watch_clock(node: &Node, watch: &mut Watch) {
+    let Some(jump_ms) = watch.look(Instant::now(), node.world.now_ms()) else { return };
+    let seconds = jump_ms.unsigned_abs() / 1000;
+    if jump_ms > 0 {
+        tracing::warn!(seconds, "the clock was set forward, or the machine slept");
+        return;
+    }
+    tracing::warn!(seconds, "the clock was set back");
+    if let Err(error) = draw_back_times(node).await {
+        failed(&error, "what a clock that was ahead has noted could not be drawn back");
+    }
+}
+
+async fn draw_back_times(node: &Node) -> Result<()> {
+    let now_ms = node.world.now_ms();
+    let block_ms = i64::try_from(node.policy.get().block_duration.as_millis()).unwrap_or(i64::MAX);
+    let rows = node.writer.run(move |tx| tx.draw_back_times(now_ms, block_ms)).await?;
+    if rows > 0 {
+        tracing::warn!(rows, "times that lay in the future are drawn back: the clock had been ahead");
+    }
+    Ok(())
+}
+
 /// `true`: there is more.
-async fn trim_once(node: &Node) -> bool {
-    let now = node.world.now_ms();
+async fn trim_once(node: &Node, ahead_ms: i64) -> bool {
+    let now = node.world.now_ms().saturating_sub(ahead_ms);
     // Without a history the age does not count, and neither does a clock that was set back.
     let before = node.policy.get().history.map_or(i64::MAX, |history| {
         now.saturating_sub(i64::try_from(history.as_millis()).unwrap_or(i64::MAX))
@@ -147,7 +186,7 @@ async fn trim_once(node: &Node) -> bool {
     match trimmed.await {
         Ok(rows) => rows >= TRIM_ROWS,
         Err(error) => {
-            tracing::error!(%error, "delivered entries could not be removed");
+            failed(&error, "delivered entries could not be removed");
             false
         }
     }

@@ -40,6 +40,7 @@ use crate::{
     relay::{self, Visitor},
     session,
     throttle::Waiting,
+    trouble::Trouble,
 };
 
 /// A connection's bytes, with TLS or without.
@@ -98,6 +99,14 @@ impl Web {
         let wrote = tokio::time::timeout(limits::PROBE_TIMEOUT, write).await;
         if self.node.shutdown.is_cancelled() {
             text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        } else if let Some(trouble) = self.node.writer.trouble() {
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                match trouble {
+                    Trouble::DiskFull => "the disk is full\n",
+                    Trouble::NotWritable => "the data folder cannot be written\n",
+                },
+            )
         } else if matches!(wrote, Ok(Ok(()))) {
             text(StatusCode::OK, "ready\n")
         } else {

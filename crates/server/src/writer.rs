@@ -1,7 +1,7 @@
 //! The one place where anything is written: requests queue here, and whatever queued while the last transaction
 //! was being committed goes into the next one (group commit, without a timer).
 //!
-//! [`commit_batch`] is the core. It has two drivers: a thread of its own in production, and a task that commits
+//! [`Queue::commit`] is the core. It has two drivers: a thread of its own in production, and a task that commits
 //! inline in the simulation, where a real thread would let simulated time run ahead of it.
 
 use std::{
@@ -21,10 +21,13 @@ use tokio::{
 use crate::{
     mailbox::Round,
     store::{Result, Store, StoreError, Tx},
+    trouble::{Health, Trouble},
 };
 
 /// Most requests in one transaction.
 const BATCH_MAX: usize = 512;
+/// Bytes of text in one transaction where there is not room for everything that waits.
+const SLICE_BYTES: usize = 1 << 20;
 /// Most bytes of text that wait.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 
@@ -39,6 +42,11 @@ pub trait Job: Send {
     /// Bytes that it holds while it waits.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// Whether it is there to add text. While the disk is full it is not tried.
+    fn adds_text(&self) -> bool {
+        false
     }
 
     /// Tells whoever asked. `Ok` means that it is durable. Must not block. Sessions are woken with the others of the
@@ -56,6 +64,7 @@ pub struct Writer {
     queue: mpsc::Sender<Box<dyn Job>>,
     queue_bytes: Arc<AtomicUsize>,
     recent: Arc<Mutex<Recent>>,
+    health: Arc<Health>,
 }
 
 /// The writer's end of the queue, for a driver.
@@ -63,6 +72,7 @@ pub struct Queue {
     jobs: mpsc::Receiver<Box<dyn Job>>,
     queue_bytes: Arc<AtomicUsize>,
     recent: Arc<Mutex<Recent>>,
+    health: Arc<Health>,
 }
 
 /// How much the writer has to do.
@@ -107,8 +117,14 @@ pub fn queue() -> (Writer, Queue) {
     let (sender, jobs) = mpsc::channel(WRITER_QUEUE);
     let queue_bytes = Arc::new(AtomicUsize::new(0));
     let recent = Arc::new(Mutex::new(Recent::default()));
-    let writer = Writer { queue: sender, queue_bytes: queue_bytes.clone(), recent: recent.clone() };
-    (writer, Queue { jobs, queue_bytes, recent })
+    let health = Arc::new(Health::default());
+    let writer = Writer {
+        queue: sender,
+        queue_bytes: queue_bytes.clone(),
+        recent: recent.clone(),
+        health: health.clone(),
+    };
+    (writer, Queue { jobs, queue_bytes, recent, health })
 }
 
 impl Writer {
@@ -143,6 +159,12 @@ impl Writer {
             median: took.get(took.len() / 2).copied().unwrap_or_default(),
             longest: took.last().copied().unwrap_or_default(),
         }
+    }
+
+    /// What keeps the store from being written now, if anything does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.health.trouble()
     }
 
     /// Runs `work` in a transaction together with others and waits until it is durable. Once queued it is
@@ -201,7 +223,7 @@ where
         let answer = match (result, self.value) {
             (Ok(()), Some(value)) => Ok((self.then)(value)),
             (Ok(()), None) => Err(StoreError::Database("a request was not run".to_owned())),
-            (Err(error), _) => Err(StoreError::Database(error.to_string())),
+            (Err(error), _) => Err(error.clone()),
         };
         // Whoever asked may be gone; what it asked for has happened all the same.
         let _ = self.reply.send(answer);
@@ -240,33 +262,84 @@ impl Queue {
         let bytes: usize = batch.iter().map(|job| job.bytes()).sum();
         let begun = Instant::now();
         let mut round = Round::default();
-        commit_batch(store, batch, &mut round);
+        self.commit_as_there_is_room(store, batch, bytes, &mut round);
         round.ring();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).note(begun.elapsed());
         self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// Commits requests in one transaction and tells each. If that fails, each is tried alone, so that one bad request
-/// does not take the others with it.
-pub fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>, round: &mut Round) {
-    let together = store.write(&mut |tx| batch.iter_mut().try_for_each(|job| job.run(tx)));
-    match together {
-        Ok(()) => batch.drain(..).for_each(|job| job.finish(Ok(()), round)),
-        Err(error) if batch.len() == 1 => batch.drain(..).for_each(|job| fail(job, &error, round)),
-        Err(error) => {
-            tracing::warn!(%error, requests = batch.len(), "a transaction failed, trying its requests one by one");
-            for mut job in batch.drain(..) {
-                match store.write(&mut |tx| job.run(tx)) {
-                    Ok(()) => job.finish(Ok(()), round),
-                    Err(error) => fail(job, &error, round),
-                }
+impl Queue {
+    /// While the store cannot be written, or has no room, what would add to it waits where it came from.
+    fn commit_as_there_is_room(
+        &self,
+        store: &dyn Store,
+        batch: &mut Vec<Box<dyn Job>>,
+        bytes: usize,
+        round: &mut Round,
+    ) {
+        let mut left = Vec::new();
+        if bytes > SLICE_BYTES && !self.health.is_in_trouble() && !self.health.has_room(store, bytes) {
+            // There may be room for a part of it.
+            left = std::mem::take(batch);
+        } else if (bytes > 0 || self.health.is_in_trouble()) && !self.health.takes(store, bytes) {
+            refuse(batch, &self.health.error(), round);
+        }
+        let mut left = left.into_iter().peekable();
+        loop {
+            if !batch.is_empty() {
+                commit_batch(store, batch, &self.health, round);
+            }
+            let mut slice_bytes = 0;
+            while let Some(job) =
+                left.next_if(|job| slice_bytes == 0 || slice_bytes + job.bytes() <= SLICE_BYTES)
+            {
+                slice_bytes += job.bytes();
+                batch.push(job);
+            }
+            if batch.is_empty() {
+                return;
+            }
+            if !self.health.takes(store, slice_bytes) {
+                refuse(batch, &self.health.error(), round);
             }
         }
     }
 }
 
+/// Commits requests in one transaction and tells each. If that fails, each is tried alone, so that one bad request
+/// does not take the others with it; only what would add to a store that takes nothing is not tried again.
+fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>, health: &Health, round: &mut Round) {
+    let together = store.write(&mut |tx| batch.iter_mut().try_for_each(|job| job.run(tx)));
+    let Err(error) = together else {
+        return batch.drain(..).for_each(|job| job.finish(Ok(()), round));
+    };
+    if Trouble::of(&error).is_some() {
+        health.begin(&error);
+        refuse(batch, &error, round);
+    } else if batch.len() > 1 {
+        tracing::warn!(%error, requests = batch.len(), "a transaction failed, trying its requests one by one");
+    }
+    if let [_] = &**batch {
+        return batch.drain(..).for_each(|job| fail(job, &error, round));
+    }
+    for mut job in batch.drain(..) {
+        match store.write(&mut |tx| job.run(tx)) {
+            Ok(()) => job.finish(Ok(()), round),
+            Err(error) => fail(job, &error, round),
+        }
+    }
+}
+
+/// Answers what would add to the store, and leaves the rest.
+fn refuse(batch: &mut Vec<Box<dyn Job>>, error: &StoreError, round: &mut Round) {
+    batch.extract_if(.., |job| job.adds_text()).for_each(|job| job.finish(Err(error), round));
+}
+
 fn fail(job: Box<dyn Job>, error: &StoreError, round: &mut Round) {
-    tracing::error!(%error, "a request could not be written");
+    // That the store takes nothing is said once, not for each request.
+    if Trouble::of(error).is_none() {
+        tracing::error!(%error, "a request could not be written");
+    }
     job.finish(Err(error), round);
 }

@@ -56,7 +56,8 @@ impl Session {
                 let shown = self.background || self.inbox.shown() >= online.inbox_head;
                 if shown && self.queue.is_empty() && self.queue.is_written() {
                     self.say_goodbye(now);
-                } else if now >= until && self.queue.is_written() {
+                } else if (now >= until || self.queue.is_in_trouble()) && self.queue.is_written() {
+                    // What the server cannot store now is not waited for.
                     let waiting = self.messages_waiting();
                     self.end(End::LoggedOut { waiting });
                 }

@@ -292,6 +292,9 @@ impl Session {
         }
         let (after, record) = self.queue.reply(reply.id, body, now);
         self.effects.extend(record.map(Effect::Record));
+        if let Some(trouble) = self.queue.news() {
+            self.tell(Event::Trouble(trouble));
+        }
         match after {
             After::Nothing => {}
             After::Renew => self.renew(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hobnob_protocol::limits::IN_FLIGHT_MAX;
 use hobnob_protocol::v1;
+use v1::Trouble;
 use v1::client_frame::Body;
 use v1::refused::Reason;
 use v1::reply;
@@ -22,6 +23,9 @@ use crate::storage::{Record, Waiting};
 
 /// How long to wait after the server said that it is busy.
 const BUSY_DELAY: Duration = Duration::from_millis(250);
+/// The first wait, and the longest, while it cannot store anything.
+const TROUBLE_DELAY: Duration = Duration::from_millis(500);
+const TROUBLE_DELAY_MAX: Duration = Duration::from_secs(8);
 
 /// Queries under way at most.
 const QUERIES_UNDER_WAY_MAX: usize = IN_FLIGHT_MAX;
@@ -96,6 +100,12 @@ pub(crate) struct Queue {
     hold: Hold,
     /// When the pace allows the next submit.
     paced_until: Option<Duration>,
+    /// What keeps the server from storing anything. One submit at a time finds out whether it still does.
+    trouble: Option<Trouble>,
+    /// How long the next wait is while it does.
+    trouble_delay: Duration,
+    /// That it began or ended is to be told.
+    news: bool,
 }
 
 impl Queue {
@@ -115,6 +125,9 @@ impl Queue {
             written: 0,
             hold: Hold::No,
             paced_until: None,
+            trouble: None,
+            trouble_delay: TROUBLE_DELAY,
+            news: false,
         }
     }
 
@@ -161,6 +174,7 @@ impl Queue {
             Hold::Until(at) if now < at => return Vec::new(),
             _ => self.hold = Hold::No,
         }
+        let submits_max = if self.trouble.is_some() { 1 } else { pace.in_flight_max };
         let mut frames = Vec::new();
         while let Some(item) = self.items.get_mut(self.unsent) {
             let (sent, body) = match &mut item.step {
@@ -176,7 +190,7 @@ impl Queue {
                     (sent, Body::clone(body))
                 }
                 Step::Submit { number, record, sent } => {
-                    if *record > self.written || self.submits_under_way >= pace.in_flight_max {
+                    if *record > self.written || self.submits_under_way >= submits_max {
                         break;
                     }
                     if let Err(ready) = pace.take(matches!(item.command, Command::Broadcast { .. }), now) {
@@ -212,6 +226,7 @@ impl Queue {
             return (After::Nothing, None);
         };
         let first = if is_gap(&body) { self.first_number() } else { 0 };
+        self.learn(&body);
         let item = &mut self.items[place];
         let (number, void) = match item.step {
             Step::Submit { number, .. } => (Some(number), false),
@@ -242,11 +257,41 @@ impl Queue {
         (after, record)
     }
 
+    /// What an answer says of the server's store.
+    fn learn(&mut self, body: &reply::Body) {
+        let reply::Body::Submitted(submitted) = body else { return };
+        let trouble = match (submitted.outcome(), submitted.trouble()) {
+            (Outcome::Busy, Trouble::Unspecified) | (Outcome::Gap | Outcome::Stale, _) => return,
+            (Outcome::Busy, trouble) => Some(trouble),
+            _ => None,
+        };
+        if trouble.is_none() {
+            self.trouble_delay = TROUBLE_DELAY;
+        }
+        self.news |= self.trouble != trouble;
+        self.trouble = trouble;
+    }
+
+    /// What keeps the server from storing anything, if that is news.
+    pub(crate) fn news(&mut self) -> Option<Option<Trouble>> {
+        std::mem::take(&mut self.news).then_some(self.trouble)
+    }
+
+    /// Whether the server could not store anything when it was last asked to.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.trouble.is_some()
+    }
+
     /// Once nothing is under way any more, what has to be sent again waits a little.
     fn settle(&mut self, now: Duration) {
-        if self.hold == Hold::Draining && self.submits_under_way + self.queries_under_way == 0 {
-            self.hold = Hold::Until(now + BUSY_DELAY);
+        if self.hold != Hold::Draining || self.submits_under_way + self.queries_under_way > 0 {
+            return;
         }
+        let delay = if self.trouble.is_some() { self.trouble_delay } else { BUSY_DELAY };
+        if self.trouble.is_some() {
+            self.trouble_delay = TROUBLE_DELAY_MAX.min(delay * 2);
+        }
+        self.hold = Hold::Until(now + delay);
     }
 
     /// The answers that can be told.

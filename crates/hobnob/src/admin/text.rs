@@ -190,6 +190,14 @@ pub(super) fn status(status: &Status) -> String {
     line("process", format!("{}, up {}", status.pid, duration(status.uptime_s)));
     line("connections", format!("{}, {} logged in", status.connections, status.sessions));
     line("users", format!("{} online", status.users_online));
+    if let Some(trouble) = &status.trouble {
+        let words = match trouble.as_str() {
+            "disk-full" => "the disk is full, messages wait at their senders".to_owned(),
+            "not-writable" => "the data folder cannot be written, messages wait at their senders".to_owned(),
+            other => one_line(other).into_owned(),
+        };
+        line("trouble", words);
+    }
     line("queue", format!("{} requests, {}", status.queue_requests, bytes(status.queue_bytes)));
     let (median, longest) = (ms(status.commit_median_us), ms(status.commit_longest_us));
     line("commits", format!("{}, lately {median}, {longest} at most", status.commits));

@@ -110,6 +110,8 @@ pub(crate) struct Session {
     pending: VecDeque<Pending>,
     passwd: Passwd,
     leaving: Option<Leaving>,
+    /// The server cannot store anything for now.
+    stuck: bool,
     pub(super) private: Private,
     pub(super) files: Files,
 }
@@ -118,7 +120,7 @@ impl Session {
     /// A session that has just begun.
     pub(crate) fn new(talks: Talks, place: Place) -> Self {
         let (private, files) = (Private::new(talks), Files::new(place));
-        Self { pending: VecDeque::new(), passwd: Passwd::Idle, leaving: None, private, files }
+        Self { pending: VecDeque::new(), passwd: Passwd::Idle, leaving: None, stuck: false, private, files }
     }
 
     /// A line was typed.
@@ -262,6 +264,12 @@ impl Session {
             Event::Peer(event) => self.talk(talk::Input::Server(event), now),
             Event::Disconnected => self.server(false, text::DISCONNECTED, now),
             Event::Reconnected => self.server(true, text::RECONNECTED, now),
+            Event::Trouble(trouble) => {
+                self.stuck = trouble.is_some();
+                let mut effects = print(text::trouble(trouble).to_owned());
+                effects.extend(self.wait_no_more(now));
+                effects
+            }
             Event::FirstContact(fingerprint) => vec![Effect::Contact(fingerprint)],
             Event::Ended(end) => self.ended(&end, now),
         }

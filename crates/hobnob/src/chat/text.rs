@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use hobnob_client::event::{Answer, Command, End};
 use hobnob_protocol::{
     text::visible,
-    v1::{login_refused, submitted::Outcome},
+    v1::{Trouble, login_refused, submitted::Outcome},
 };
 
 pub(crate) const USERNAME: &str = "Username: ";
@@ -47,6 +47,15 @@ pub(crate) const OUTBOX_DAMAGED: &str =
     "Error. The outbox was damaged, some messages may not have been sent\n";
 /// The server is away, and the question makes no sense later.
 pub(crate) const NOT_ASKED: &str = "Error. The server could not be asked. Please try again later\n";
+/// The server cannot store anything, and then it can.
+pub(crate) fn trouble(trouble: Option<Trouble>) -> &'static str {
+    match trouble {
+        Some(Trouble::DiskFull) => "The server's disk is full, your messages wait\n",
+        Some(_) => "The server cannot write to its disk, your messages wait\n",
+        None => "The server takes messages again\n",
+    }
+}
+
 /// The client keeps a lot, but not everything.
 pub(crate) const NOT_SENT: &str =
     "Error. Too much waits for the server already, what was typed last is not sent\n";

@@ -143,6 +143,12 @@ async fn submit(mut session: Session, command: Command, signals: &Signals) -> Re
             }
             Some(Event::Disconnected) => deadline = Some(Instant::now() + PATIENCE),
             Some(Event::Reconnected) => deadline = None,
+            Some(Event::Trouble(trouble)) => {
+                say(text::trouble(trouble))?;
+                if trouble.is_some() {
+                    return give_up(session, waiting);
+                }
+            }
             Some(Event::FirstContact(fingerprint)) => met(&session.server, &fingerprint),
             Some(Event::Message(_) | Event::Presence { .. } | Event::Peer(_) | Event::Aside { .. }) => {}
             Some(Event::Ended(End::LoggedOut { .. })) | None => return give_up(session, waiting),

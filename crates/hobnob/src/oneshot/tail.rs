@@ -80,6 +80,7 @@ pub(super) fn plain_line(event: &Event) -> String {
         Event::Presence { user, online } => text::presence(user, *online),
         Event::Disconnected => text::DISCONNECTED.to_owned(),
         Event::Reconnected => text::RECONNECTED.to_owned(),
+        Event::Trouble(trouble) => text::trouble(*trouble).to_owned(),
         Event::Answer { command, answer, .. } => line::judged(command, answer),
         Event::Peer(_) | Event::Aside { .. } | Event::FirstContact(_) | Event::Ended(_) => String::new(),
     }
@@ -100,6 +101,7 @@ pub(super) fn json_line(event: &Event) -> String {
         Event::Answer { .. }
         | Event::Aside { .. }
         | Event::Peer(_)
+        | Event::Trouble(_)
         | Event::FirstContact(_)
         | Event::Ended(_) => {
             return String::new();

@@ -145,7 +145,7 @@ fn answer(request: Request, text: &str) -> reply::Body {
         Request::Submit(submit) => {
             let outcomes = [Outcome::InvalidUser, Outcome::Blocked, Outcome::InboxFull, Outcome::Accepted];
             let outcome = outcomes[submit.number as usize % outcomes.len()] as i32;
-            reply::Body::Submitted(v1::Submitted { outcome, user: text, expected: 0 })
+            reply::Body::Submitted(v1::Submitted { outcome, user: text, ..v1::Submitted::default() })
         }
         Request::WhoElse(_) | Request::WhoElseSince(_) | Request::ListBlocks(_) | Request::FindHolders(_) => {
             names()

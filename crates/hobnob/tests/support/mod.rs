@@ -57,12 +57,37 @@ impl World {
         world
     }
 
-    /// Starts the server, at the same place as before.
-    pub(crate) fn start(&mut self) {
+    /// A server whose folder is somewhere else.
+    pub(crate) fn linked(server: &Path, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink(server, folder.path().join("server")).expect("a link");
+        Self::around(folder, arguments, &[])
+    }
+
+    fn serve(&self) -> Running {
         let mut command = hobnob(self.folder.path());
         command.args(["serve", "--listen", &self.address, "--data"]).arg(self.path("server"));
         command.args(&self.arguments).envs(self.variables.clone());
-        let server = Running::start(command, self.path("server.log"));
+        Running::start(command, self.path("server.log"))
+    }
+
+    /// Starts a server that cannot run; its exit code, and what it has said on standard error.
+    pub(crate) fn fails_to_start(&self) -> (i32, String) {
+        let log = self.path("server.log");
+        let before = std::fs::read(&log).map_or(0, |log| log.len());
+        let code = self.serve().wait().code().expect("an exit code");
+        let said = std::fs::read(&log).expect("a log").split_off(before);
+        (code, String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// The server's process.
+    pub(crate) fn server_pid(&self) -> u32 {
+        self.server.as_ref().expect("the server runs").child.id()
+    }
+
+    /// Starts the server, at the same place as before.
+    pub(crate) fn start(&mut self) {
+        let server = self.serve();
         let ready = server.line_with("hobnob is listening on ");
         let address = ready.strip_prefix("hobnob is listening on ").and_then(|rest| rest.split(',').next());
         address.expect("an address in the ready line").clone_into(&mut self.address);
@@ -390,5 +415,14 @@ impl Drop for Running {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = std::fs::read_to_string(self.path("server.log")).unwrap_or_default();
+            println!("--- the server's log:\n{log}");
+        }
     }
 }

@@ -116,6 +116,7 @@ pub(super) fn status(keeper: &Keeper) -> Status {
         connections: keeper.connections.len() as u64,
         users_online: node.hub.online() as u64,
         sessions: node.hub.connected().len() as u64,
+        trouble: node.writer.trouble().map(|trouble| trouble.name().to_owned()),
         queue_requests: load.requests as u64,
         queue_bytes: load.bytes as u64,
         commits: load.commits,

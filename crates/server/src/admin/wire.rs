@@ -253,6 +253,10 @@ pub struct Status {
     pub users_online: u64,
     /// Sessions that are connected.
     pub sessions: u64,
+    /// What keeps the store from being written: `disk-full` or `not-writable`; messages wait at their senders
+    /// meanwhile. `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Requests that wait for the store.
     pub queue_requests: u64,
     /// Bytes of text that they hold.

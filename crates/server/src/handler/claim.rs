@@ -257,7 +257,7 @@ fn still_proven(tx: &mut dyn Tx, request: &Request) -> Result<std::result::Resul
     }
     if let Some(token) = &request.token {
         let row = tx.session_by_token(&sha256(token))?.filter(|row| row.account == request.account);
-        if let Err(reason) = row.map_or(Err(Reason::UnknownToken), |row| usable(&row, request.now_ms)) {
+        if let Err(reason) = row.map_or(Err(Reason::UnknownToken), |row| usable(&row)) {
             return Ok(Err(reason));
         }
     }
@@ -384,7 +384,7 @@ fn take_up(
     let Some(mut row) = tx.session_by_token(token_hash)?.filter(|row| row.account == account.id) else {
         return Ok(Err(Reason::UnknownToken));
     };
-    if let Err(reason) = usable(&row, request.now_ms) {
+    if let Err(reason) = usable(&row) {
         return Ok(Err(reason));
     }
     row.generation += 1;

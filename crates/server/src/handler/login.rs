@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use hobnob_protocol::{
     device_challenge,
-    limits::{PASSWORD_CHARS_MAX, TOKEN_LIFETIME},
+    limits::PASSWORD_CHARS_MAX,
     name::Name,
     v1::{Device, Found, Login, Lookup, found::Answer, login::Proof, login_refused::Reason},
 };
@@ -22,6 +22,7 @@ use crate::{
     security::{self, By, Seen},
     store::{Account, AccountId, Ended, NewAccount, Result, Secret, SessionRow},
     throttle::{Attempt, Source},
+    trouble::Trouble,
 };
 
 /// Why nobody was logged in.
@@ -48,6 +49,10 @@ impl From<Reason> for Refusal {
 
 impl From<crate::store::StoreError> for Refusal {
     fn from(error: crate::store::StoreError) -> Self {
+        // What keeps the store from being written is said once, by the writer.
+        if let Some(trouble) = Trouble::of(&error) {
+            return Self::Reply(Reason::Throttled, trouble.for_clients().to_owned());
+        }
         tracing::error!(%error, "a login failed in the store");
         Self::Internal
     }
@@ -331,7 +336,7 @@ async fn by_token(node: &Node, name: &str, token: &Bytes, device: Bytes) -> Answ
     let (hash, now) = (sha256(token), node.world.now_ms());
     let row = node.writer.run(move |tx| {
         let Some(mut row) = tx.session_by_token(&hash)? else { return Ok(Err(Reason::UnknownToken)) };
-        if let Err(reason) = usable(&row, now) {
+        if let Err(reason) = usable(&row) {
             return Ok(Err(reason));
         }
         let account = tx.account_by_key(&key)?.filter(|account| account.id == row.account);
@@ -344,16 +349,15 @@ async fn by_token(node: &Node, name: &str, token: &Bytes, device: Bytes) -> Answ
     Ok(Arc::unwrap_or_clone(row.await??))
 }
 
-pub(crate) fn usable(row: &SessionRow, now_ms: i64) -> std::result::Result<(), Reason> {
-    let lifetime_ms = i64::try_from(TOKEN_LIFETIME.as_millis()).unwrap_or(i64::MAX);
+/// Whether a token still proves anything. One that is too old is not there any more: upkeep removes it, and does not
+/// believe a clock that has just jumped ahead.
+pub(crate) fn usable(row: &SessionRow) -> std::result::Result<(), Reason> {
     match row.ended {
         Some(Ended::LoggedOut) => Err(Reason::LoggedOut),
         Some(Ended::TimedOut) => Err(Reason::TimedOut),
         Some(Ended::Replaced) => Err(Reason::Replaced),
         Some(Ended::PasswordChanged) => Err(Reason::PasswordChanged),
         Some(Ended::Kicked) => Err(Reason::Kicked),
-        // A session that is online uses its token all the time.
-        None if !row.online && row.used_ms.saturating_add(lifetime_ms) < now_ms => Err(Reason::UnknownToken),
         None => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     node::Node,
     rules::stream::{self, Effect, Sender, Verdict},
     store::{AccountId, Result, StoreError, StreamId, Tx},
+    trouble::Trouble,
     writer::Job,
 };
 
@@ -42,18 +43,24 @@ impl Job for SubmitJob {
         text(&self.op).len()
     }
 
+    fn adds_text(&self) -> bool {
+        matches!(self.op, Op::Message(_) | Op::Broadcast(_))
+    }
+
     /// After the commit: a block counts from now on, then the sender is told, then the receivers.
     fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>, round: &mut Round) {
         let Some(verdict) = self.verdict.filter(|_| result.is_ok()) else {
-            let busy = Submitted { outcome: Outcome::Busy as i32, ..Submitted::default() };
+            let trouble = result.err().and_then(Trouble::of).map_or(v1::Trouble::Unspecified, Trouble::wire);
+            let (outcome, trouble) = (Outcome::Busy as i32, trouble as i32);
+            let busy = Submitted { outcome, trouble, ..Submitted::default() };
             let _ = self.mailbox.send_beyond(Mail::Answer(self.id, busy), round);
             return;
         };
         if let Effect::Block { blocked, on } = verdict.effect {
             self.node.hub.set_block(self.sender.account, blocked, on);
         }
-        let submitted =
-            Submitted { outcome: verdict.outcome as i32, user: verdict.user, expected: verdict.expected };
+        let (outcome, user, expected) = (verdict.outcome as i32, verdict.user, verdict.expected);
+        let submitted = Submitted { outcome, user, expected, ..Submitted::default() };
         // A session that is gone gets its answer when it asks again.
         let _ = self.mailbox.send_beyond(Mail::Answer(self.id, submitted), round);
         if let Effect::Stored { stream, seq } = verdict.effect {

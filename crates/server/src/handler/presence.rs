@@ -14,6 +14,7 @@ use crate::{
     node::Node,
     session::wire::refused,
     store::{AccountId, Ended, Result, StreamId},
+    trouble::Trouble,
 };
 
 /// Everyone online whom the caller may see.
@@ -69,6 +70,10 @@ pub(crate) async fn list_blocks(node: &Node, caller: AccountId) -> Body {
 
 /// The store failed: its error is for the log, not for the client.
 pub(crate) fn internal(error: &crate::store::StoreError) -> Body {
+    // What keeps the store from being written is said once, by the writer.
+    if let Some(trouble) = Trouble::of(error) {
+        return refused(Reason::Internal, trouble.for_clients());
+    }
     tracing::error!(%error, "a request failed in the store");
     refused(Reason::Internal, "The server failed, see its log")
 }

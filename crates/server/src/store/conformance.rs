@@ -60,7 +60,7 @@ each_store! {
         a_failed_transaction_leaves_sessions;
     logins: devices_are_bounded failures_are_kept unknown_names_are_bounded a_name_that_becomes_an_account_stays
         failed_logins_are_taken_once failed_logins_are_bounded a_device_that_goes_takes_its_failures
-        a_failed_transaction_leaves_logins;
+        a_failed_transaction_leaves_logins times_of_the_future_are_drawn_back;
     invitations: an_invitation_is_used_as_often_as_it_may an_expired_invitation_is_worth_nothing invitations_are_listed
         invitations_are_taken_back codes_are_unique expired_invitations_go a_failed_transaction_leaves_invitations;
 }

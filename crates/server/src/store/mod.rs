@@ -46,11 +46,14 @@ pub enum StreamId {
 }
 
 /// Why the store could not do its work. Nothing of the transaction has happened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full.
     #[error("the disk is full")]
     Full,
+    /// Nothing can be written for now: the file system is read-only, or its disk fails.
+    #[error("the data folder cannot be written: {0}")]
+    Unwritable(String),
     /// The folder belongs to another process.
     #[error("{0} is used by another hobnob server")]
     Held(String),
@@ -279,6 +282,20 @@ pub trait Store: Send + Sync + 'static {
     /// What `work` returned, or why the commit failed.
     fn write(&self, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()>;
 
+    /// Bytes of room for new rows. If that is less than `wanted`, first makes what room it can. Called by the thread
+    /// that writes.
+    fn room(&self, _wanted: u64) -> u64 {
+        u64::MAX
+    }
+
+    /// Writes something that changes nothing, to see whether that is possible. Called by the thread that writes.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Random name of this database's history; replaced by a restore.
     fn epoch(&self) -> Result<Bytes>;
 
@@ -337,6 +354,10 @@ pub trait Store: Send + Sync + 'static {
 pub trait Tx {
     /// Gives the database's history a new name: it was found to be older than what clients have.
     fn set_epoch(&mut self, epoch: &[u8]) -> Result<()>;
+
+    /// Draws back what a clock that was ahead has noted: no time of the past lies after `now_ms`, and no block of a
+    /// class after `now_ms + block_ms`. Returns how many rows that concerned.
+    fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize>;
 
     // ------------------------------------------------------------ accounts
 

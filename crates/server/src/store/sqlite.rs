@@ -13,6 +13,7 @@ mod logins;
 mod open;
 mod outbox;
 mod reads;
+mod room;
 mod rows;
 mod schema;
 mod sessions;
@@ -80,6 +81,9 @@ struct Writer {
     cache: Cache,
     options: SqliteOptions,
     log: PathBuf,
+    dir: PathBuf,
+    /// Room is scarce, so the log is kept short.
+    scarce: bool,
     /// Size of the log above which it is emptied; higher than wanted while readers prevented that.
     log_bytes_limit: u64,
 }
@@ -106,6 +110,8 @@ impl SqliteStore {
             cache: Cache::new(options.remembered_max),
             options,
             log: open::log(dir),
+            dir: dir.to_owned(),
+            scarce: false,
             log_bytes_limit: options.log_bytes_max,
         };
         Ok(Self { readers: Readers::new(dir.to_owned()), writer: Mutex::new(writer), _lock: lock })
@@ -205,6 +211,14 @@ impl Store for SqliteStore {
         self.writer().write(work)
     }
 
+    fn room(&self, wanted: u64) -> u64 {
+        self.writer().room(wanted)
+    }
+
+    fn probe(&self) -> Result<()> {
+        schema::touch(&self.writer().conn)
+    }
+
     fn epoch(&self) -> Result<Bytes> {
         self.readers.read(reads::epoch)
     }
@@ -279,6 +293,16 @@ impl From<rusqlite::Error> for StoreError {
             // The index of the log is a file of its own that can find no room.
             (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => Self::Full,
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Self::Unusable(error.to_string()),
+            (ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen, _)
+            | (
+                _,
+                ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_DIR_FSYNC
+                | ffi::SQLITE_IOERR_TRUNCATE
+                | ffi::SQLITE_IOERR_SHMOPEN
+                | ffi::SQLITE_IOERR_SHMMAP,
+            ) => Self::Unwritable(error.to_string()),
             _ => Self::Database(error.to_string()),
         }
     }

@@ -76,11 +76,13 @@ impl Passwords for PlainPasswords {
 struct PausedWorld {
     start: tokio::time::Instant,
     drawn: AtomicI64,
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl World for PausedWorld {
     fn now_ms(&self) -> i64 {
-        1_000_000_000 + i64::try_from(self.start.elapsed().as_millis()).unwrap()
+        let passed = i64::try_from(self.start.elapsed().as_millis()).unwrap();
+        100 * 24 * 60 * 60 * 1000 + passed + self.ahead_ms.load(Ordering::Relaxed)
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -92,6 +94,8 @@ impl World for PausedWorld {
 /// A server and everything it runs.
 pub struct TestServer {
     pub node: Arc<Node>,
+    /// By how much the server's time of day is ahead.
+    pub ahead_ms: Arc<AtomicI64>,
     tasks: JoinSet<()>,
 }
 
@@ -111,6 +115,12 @@ impl TestServer {
         let disk = store.clone();
         tasks.spawn(async move { queue.run_inline(&disk, tokio::task::yield_now).await });
         let hub = Arc::new(Hub::default());
+        let ahead_ms = Arc::<AtomicI64>::default();
+        let world = PausedWorld {
+            start: tokio::time::Instant::now(),
+            drawn: AtomicI64::new(0),
+            ahead_ms: ahead_ms.clone(),
+        };
         let node = Arc::new(Node {
             policy: policy.into(),
             server_key: Bytes::from_static(b"server key"),
@@ -127,13 +137,13 @@ impl TestServer {
             relay: None,
             security: Default::default(),
             epoch: Arc::new(Epoch::new(Bytes::from_static(b"epoch"))),
-            world: Arc::new(PausedWorld { start: tokio::time::Instant::now(), drawn: AtomicI64::new(0) }),
+            world: Arc::new(world),
             shutdown: CancellationToken::new(),
         });
         tasks.spawn(upkeep::expire(node.clone()));
         tasks.spawn(upkeep::sweep(node.clone()));
         tasks.spawn(upkeep::trim(node.clone()));
-        Self { node, tasks }
+        Self { node, ahead_ms, tasks }
     }
 
     /// A new connection on which nothing was said.

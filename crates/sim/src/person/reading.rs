@@ -20,6 +20,7 @@ impl Person {
                 self.state().online = false;
                 seat.presence.clear();
             }
+            Event::Trouble(_) => self.sim.count("client heard that the server cannot store"),
             Event::Reconnected => self.state().online = true,
             // The simulated server's key is known.
             Event::FirstContact(_) => self.problem(Kind::Ended, "is told of a first contact"),

@@ -224,6 +224,43 @@ fn busy_sends_the_same_again_and_what_was_asked_behind_it() {
 }
 
 #[test]
+fn a_server_that_cannot_store_is_told_once_and_tried_less_and_less() {
+    let mut session = session();
+    give(&mut session, 1, message("a"), ms(0));
+    give(&mut session, 2, message("b"), ms(0));
+    let full = |id| {
+        let (outcome, trouble) = (Outcome::Busy.into(), v1::Trouble::DiskFull.into());
+        reply(id, reply::Body::Submitted(v1::Submitted { outcome, trouble, ..v1::Submitted::default() }))
+    };
+    let mut effects = session.handle(full(10), ms(0));
+    effects.extend(session.handle(full(11), ms(0)));
+    let told =
+        effects.iter().filter(|effect| matches!(effect, Effect::Tell(Event::Trouble(Some(_))))).count();
+    assert_eq!(told, 1);
+    let (mut at, mut waits) = (ms(0), Vec::new());
+    for id in 12..20 {
+        let deadline = session.deadline().unwrap();
+        let effects = session.handle(Input::Tick, deadline);
+        assert_eq!(sent(&effects), [format!("{id}: submit 1")], "one finds out for all");
+        waits.push((deadline - at).as_millis());
+        at = deadline;
+        assert!(!session.handle(full(id), at).iter().any(|effect| matches!(effect, Effect::Tell(_))));
+    }
+    assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 8000, 8000, 8000]);
+    let deadline = session.deadline().unwrap();
+    session.handle(Input::Tick, deadline);
+    let effects = session.handle(outcome(20, Outcome::Accepted), deadline);
+    assert!(effects.contains(&Effect::Tell(Event::Trouble(None))));
+    assert_eq!(sent(&effects), ["21: submit 2"]);
+    // Who leaves now does not wait.
+    written(&mut session, deadline);
+    session.handle(full(21), deadline);
+    let effects = session.handle(Input::Logout, deadline);
+    let end = Effect::End { end: End::LoggedOut { waiting: 1 }, forget: true };
+    assert!(effects.contains(&end), "{effects:?}");
+}
+
+#[test]
 fn stale_goes_on_under_a_new_name_with_new_numbers() {
     let waiting = Waiting {
         submits: vec![v1::Submit { number: 7, op: Some(Op::Block(v1::Block { user: "darth".into() })) }],

@@ -20,7 +20,7 @@ impl Session {
     /// Whoever blocks somebody and leaves has the block judged first: it says what the other may be told. Without the
     /// server there is nothing to wait for.
     pub(super) fn log_out(&mut self, now: Duration) -> Vec<Effect> {
-        if self.pending.is_empty() && self.files.is_settled() || self.is_away() {
+        if self.pending.is_empty() && self.files.is_settled() || self.is_away() || self.stuck {
             return self.leave(now);
         }
         self.leaving = Some(Leaving { answers: self.pending.len(), until: now + JUDGED_MAX });
@@ -68,9 +68,9 @@ impl Session {
         if settled && self.files.is_settled() { self.leave(now) } else { Vec::new() }
     }
 
-    /// There was time enough, or the server is away: what is left is not judged now.
+    /// There was time enough, or the server is away or cannot store anything: what is left is not judged now.
     pub(in crate::chat) fn wait_no_more(&mut self, now: Duration) -> Vec<Effect> {
-        let over = |until: Duration| until <= now || self.is_away();
+        let over = |until: Duration| until <= now || self.is_away() || self.stuck;
         if self.leaving_until().is_some_and(over) { self.leave(now) } else { Vec::new() }
     }
 }

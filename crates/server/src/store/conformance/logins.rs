@@ -1,6 +1,6 @@
 //! Devices, failures, failed logins.
 
-use super::super::{AccountId, DEVICES_MAX, Failures, Store};
+use super::super::{AccountId, DEVICES_MAX, Failures, NewSession, Store};
 use super::{UNKNOWN_NAMES_MAX, fail, new_account, people, write};
 
 fn failures(count: u32) -> Failures {
@@ -156,4 +156,32 @@ pub(super) fn a_failed_transaction_leaves_logins(store: &dyn Store) {
     }
     assert_eq!(count(store, "x", b""), 1, "the count of unknown names is as before");
     assert_eq!(write(store, |tx| tx.take_failed_logins(ann, b"")), 1);
+}
+
+pub(super) fn times_of_the_future_are_drawn_back(store: &dyn Store) {
+    let [ann, bob] = people(store, ["ann", "bob"]);
+    let session = |account, token_hash, now_ms| NewSession { account, background: true, token_hash, now_ms };
+    let until = |blocked_until_ms| Failures { count: 3, blocked_until_ms };
+    write(store, |tx| {
+        tx.set_last_seen(ann, 5_000)?;
+        tx.set_last_seen(bob, 900)?;
+        tx.add_session(&session(ann, [1; 32], 5_000))?;
+        tx.add_session(&session(bob, [2; 32], 900))?;
+        tx.add_device(ann, b"a", 5_000)?;
+        tx.set_failures("ann", b"", until(5_060), 5_000)?;
+        tx.set_failures("bob", b"", until(1_050), 990)?;
+        tx.set_failures("nobody", b"", until(5_060), 5_000)
+    });
+    assert!(write(store, |tx| tx.draw_back_times(1_000, 60)) > 0);
+    write(store, |tx| {
+        let seen = [ann, bob].map(|id| tx.account(id).unwrap().unwrap().last_seen_ms);
+        let used = [[1; 32], [2; 32]].map(|token| tx.session_by_token(&token).unwrap().unwrap().used_ms);
+        assert_eq!((seen, used), ([1_000, 900], [1_000, 900]));
+        let blocked = ["ann", "bob", "nobody"].map(|name| tx.failures(name, b"").unwrap().blocked_until_ms);
+        assert_eq!(blocked, [1_060, 1_050, 1_060]);
+        // From here on it goes by the right time again.
+        tx.set_last_seen(ann, 1_001)
+    });
+    assert_eq!(store.seen_since(1_001).unwrap(), [ann]);
+    assert_eq!(write(store, |tx| tx.draw_back_times(1_001, 60)), 0);
 }

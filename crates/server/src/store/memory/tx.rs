@@ -134,6 +134,41 @@ impl Tx for MemoryTx<'_> {
         Ok(())
     }
 
+    fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize> {
+        let mut rows = 0;
+        let seen = self.data.accounts.iter().filter(|(_, row)| row.account.last_seen_ms > now_ms);
+        for id in seen.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.change_account(id, |row| row.last_seen_ms = now_ms);
+            rows += 1;
+        }
+        let used = self.data.sessions.iter().filter(|(_, row)| row.used_ms > now_ms);
+        for (id, row) in used.map(|(id, row)| (*id, row.clone())).collect::<Vec<_>>() {
+            self.put(|data| &mut data.sessions, id, Some(SessionRow { used_ms: now_ms, ..row }));
+            rows += 1;
+        }
+        let came = self.data.devices.iter().filter(|(_, came_ms)| **came_ms > now_ms);
+        for key in came.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.put(|data| &mut data.devices, key, Some(now_ms));
+            rows += 1;
+        }
+        let until_ms = now_ms.saturating_add(block_ms);
+        let failed: Vec<_> = self.data.failures.iter().map(|(key, row)| (key.clone(), *row)).collect();
+        for (key, row) in failed {
+            let mut back = row;
+            back.at_ms = row.at_ms.min(now_ms);
+            back.failures.blocked_until_ms = row.failures.blocked_until_ms.min(until_ms);
+            rows += usize::from(back.at_ms != row.at_ms);
+            rows += usize::from(back.failures != row.failures);
+            let unknown = |at_ms| (at_ms, key.0.clone(), key.1.clone());
+            if back.at_ms != row.at_ms && self.data.unknown.contains_key(&unknown(row.at_ms)) {
+                self.put(|data| &mut data.unknown, unknown(row.at_ms), None);
+                self.put(|data| &mut data.unknown, unknown(back.at_ms), Some(()));
+            }
+            self.put(|data| &mut data.failures, key, Some(back));
+        }
+        Ok(rows)
+    }
+
     fn set_last_seen(&mut self, account: AccountId, ms: i64) -> Result<()> {
         self.change_account(account, |row| row.last_seen_ms = row.last_seen_ms.max(ms));
         Ok(())

@@ -50,7 +50,7 @@ impl SqliteTx<'_> {
     }
 
     /// Everything is read again from the database, after what was not written yet.
-    fn forget_remembered(&mut self) -> Result<()> {
+    pub(super) fn forget_remembered(&mut self) -> Result<()> {
         self.settle()?;
         self.cache.clear();
         Ok(())

@@ -84,6 +84,26 @@ impl SqliteTx<'_> {
         Ok(())
     }
 
+    /// What is noted of the future, by a clock that was ahead.
+    pub(super) fn draw_back(&mut self, now_ms: i64, block_ms: i64) -> Result<usize> {
+        let mut rows = 0;
+        for sql in [
+            "UPDATE account SET last_seen_ms = ?1 WHERE last_seen_ms > ?1",
+            "UPDATE session SET used_ms = ?1 WHERE used_ms > ?1",
+            "UPDATE device SET came_ms = ?1 WHERE came_ms > ?1",
+            "UPDATE failure SET at_ms = ?1 WHERE at_ms > ?1",
+        ] {
+            rows += self.run(sql, [now_ms])?;
+        }
+        let until_ms = now_ms.saturating_add(block_ms);
+        rows +=
+            self.run("UPDATE failure SET blocked_until_ms = ?1 WHERE blocked_until_ms > ?1", [until_ms])?;
+        if rows > 0 {
+            self.forget_remembered()?;
+        }
+        Ok(rows)
+    }
+
     fn unknown_names(&self) -> Result<usize> {
         if let Some(count) = self.cache.unknown_names {
             return Ok(count);

@@ -14,7 +14,7 @@ use super::super::{Result, StoreError};
 use super::schema;
 
 /// Pages in the log after which a commit copies them to the database.
-const CHECKPOINT_PAGES: u32 = 4_000;
+pub(super) const CHECKPOINT_PAGES: u32 = 4_000;
 /// How long a connection waits for a lock that somebody outside of this process holds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than there are statements.
@@ -101,6 +101,7 @@ fn own_file(path: &Path) -> Result<File> {
 fn io_error(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull => StoreError::Full,
+        io::ErrorKind::ReadOnlyFilesystem => StoreError::Unwritable(format!("{}: {error}", path.display())),
         _ => StoreError::Unusable(format!("{}: {error}", path.display())),
     }
 }

@@ -31,6 +31,11 @@ pub(super) fn migrate(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Writes what is there already: a real write that changes nothing.
+pub(super) fn touch(conn: &Connection) -> Result<()> {
+    Ok(conn.pragma_update(None, "application_id", APPLICATION_ID)?)
+}
+
 fn taken(conn: &Connection) -> Result<usize> {
     let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);

@@ -139,6 +139,10 @@ impl Tx for SqliteTx<'_> {
         Ok(())
     }
 
+    fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize> {
+        self.draw_back(now_ms, block_ms)
+    }
+
     fn account_by_key(&mut self, key: &str) -> Result<Option<Arc<Account>>> {
         if let Some(id) = self.cache.keys.get_mut(key) {
             let id = *id;
