@@ -338,6 +338,12 @@ pub trait Tx {
     /// Gives the database's history a new name: it was found to be older than what clients have.
     fn set_epoch(&mut self, epoch: &[u8]) -> Result<()>;
 
+    /// The head that a stream had when the history with this name became this one: a backup of it was restored. Up to
+    /// there the numbers of both mean the same. `None`: there was no such history.
+    fn earlier_head(&mut self, _epoch: &[u8], _stream: StreamId) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     // ------------------------------------------------------------ accounts
 
     /// The account with this key. On the path of every message.
