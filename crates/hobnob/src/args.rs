@@ -43,6 +43,12 @@ pub(crate) enum Order {
     Admin { settings: AdminSettings, wish: Wish },
     /// Write the manual pages into this folder.
     Man(PathBuf),
+    /// `backup FILE`
+    Backup { settings: AdminSettings, file: PathBuf, replace: bool },
+    /// `restore FILE`
+    Restore { settings: AdminSettings, file: PathBuf },
+    /// `verify [FILE]`
+    Verify { settings: AdminSettings, file: Option<PathBuf> },
     /// Print this and be done.
     Print(String),
 }
@@ -108,6 +114,19 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Orde
         Some(("demo", _)) => Ok(Order::Demo),
         Some(("admin", matches)) => keep(matches),
         Some(("man", matches)) => manual(matches),
+        Some(("backup", matches)) => {
+            let settings = AdminSettings::check(layers(ADMIN, matches), &Process)?;
+            let replace = matches.get_flag("replace");
+            Ok(Order::Backup { settings, file: file(matches).unwrap_or_default(), replace })
+        }
+        Some(("restore", matches)) => {
+            let settings = AdminSettings::check(layers(ADMIN, matches), &Process)?;
+            Ok(Order::Restore { settings, file: file(matches).unwrap_or_default() })
+        }
+        Some(("verify", matches)) => {
+            let settings = AdminSettings::check(layers(ADMIN, matches), &Process)?;
+            Ok(Order::Verify { settings, file: file(matches) })
+        }
         Some(("completions", matches)) => Ok(Order::Print(completions(matches))),
         _ => Err(Misuse::Arguments(command().error(ErrorKind::MissingSubcommand, "no command was given"))),
     }
@@ -116,6 +135,10 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Orde
 /// All words of an argument that may have several.
 fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
     matches.get_many(name).into_iter().flatten().cloned().collect()
+}
+
+fn file(matches: &ArgMatches) -> Option<PathBuf> {
+    matches.get_one::<PathBuf>("file").cloned()
 }
 
 fn serve(matches: &ArgMatches) -> Result<Order, Misuse> {
@@ -176,6 +199,26 @@ fn word(matches: &ArgMatches) -> Option<OsString> {
     let bare = if bare.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{bare}]") } else { bare.to_owned() };
     Some(format!("{user}{bare}:{port}").into())
 }
+
+const BACKUP_ABOUT: &str = "\
+Copy a server's store and keys to one file, while it runs or not
+
+The file is of one moment, and checked before it gets its name. It holds everything: messages, hashes of passwords, the \
+server's private key. Only its owner may read it. What is there is not overwritten without --replace.";
+
+const RESTORE_ABOUT: &str = "\
+Make a server's folder from a backup
+
+The folder must not hold a store, and no server may run in it. Afterwards `hobnob serve` goes on as of the backup, with \
+the same key. What clients have not had an answer to, they send again.";
+
+const VERIFY_ABOUT: &str = "\
+Look whether a server's store, or a backup, is whole
+
+Changes nothing, and may be done while the server runs.";
+
+const KEPT_CODES: &str =
+    "Exit codes: 0 done, 1 refused or damaged, 2 misuse, 3 something cannot be opened or written";
 
 const SHARE_ABOUT: &str = "\
 Offer files and folders to others, until Ctrl-C
@@ -275,7 +318,44 @@ pub(crate) fn command() -> Command {
                 .arg(port)
                 .arg(file.clone()),
         )
-        .subcommand(admin::command(ADMIN.iter().map(flag).chain([file])))
+        .subcommand(admin::command(ADMIN.iter().map(flag).chain([file.clone()])))
+        .subcommand(
+            Command::new("backup")
+                .about("Copy a server's store and keys to one file, while it runs or not")
+                .long_about(BACKUP_ABOUT)
+                .after_help(KEPT_CODES)
+                .arg(kept_file().required(true).help("Where to; it must not be there yet"))
+                .arg(
+                    Arg::new("replace")
+                        .long("replace")
+                        .action(ArgAction::SetTrue)
+                        .help("Replace a file that is there, once the new one is whole"),
+                )
+                .args(ADMIN.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Make a server's folder from a backup")
+                .long_about(RESTORE_ABOUT)
+                .after_help(KEPT_CODES)
+                .arg(kept_file().required(true).help("What `hobnob backup` has made"))
+                .args(ADMIN.iter().map(flag))
+                .arg(file.clone()),
+        )
+        .subcommand(
+            Command::new("verify")
+                .about("Look whether a server's store, or a backup, is whole")
+                .long_about(VERIFY_ABOUT)
+                .after_help("Exit codes: 0 whole, 1 damaged, 2 misuse, 3 it cannot be opened")
+                .arg(
+                    kept_file()
+                        .conflicts_with("data")
+                        .help("A backup [default: the store in the server's folder]"),
+                )
+                .args(ADMIN.iter().map(flag))
+                .arg(file.clone()),
+        )
         .subcommand(
             Command::new("demo").about("Show how it works: a server and three people, for a few seconds"),
         )
@@ -289,6 +369,11 @@ pub(crate) fn command() -> Command {
                 .about("Print the manual page of hobnob, or write those of all commands")
                 .arg(out.value_parser(clap::value_parser!(PathBuf))),
         )
+}
+
+/// A backup's place.
+fn kept_file() -> Arg {
+    Arg::new("file").value_name("FILE").value_parser(clap::value_parser!(PathBuf))
 }
 
 /// A setting as an argument.
@@ -359,6 +444,12 @@ mod tests {
             &["admin", "invite", "--uses", "0"],
             &["admin", "invite", "--expires", "never"],
             &["admin", "uninvite", "-1"],
+            &["backup"],
+            &["backup", "a", "b"],
+            &["restore"],
+            &["restore", "--replace", "a"],
+            &["verify", "a", "b"],
+            &["verify", "--data", "a", "b"],
             &["completions", "x"],
             &["man", "serve"],
             &["share"],
@@ -384,6 +475,11 @@ mod tests {
             &["files"],
             &["files", "*.pdf", "--json"],
             &["get", "a", "b", "--downloads", "c"],
+            &["backup", "--data", "x", "--json", "--replace", "a"],
+            &["restore", "--data", "x", "--json", "--", "-x"],
+            &["verify"],
+            &["verify", "--json", "a"],
+            &["verify", "--data", "x"],
             &["admin", "users"],
             &["admin", "--data", "x", "add", "hans", "--generate", "--json"],
             &["admin", "--json", "rename", "hans", "yoda"],

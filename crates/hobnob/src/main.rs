@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod backup;
 mod chat;
 mod config;
 mod demo;
@@ -15,9 +16,11 @@ mod oneshot;
 mod output;
 mod progress;
 mod reload;
+mod restore;
 mod serve;
 mod signals;
 mod termios;
+mod verify;
 
 use std::{
     io::{self, Write},
@@ -58,7 +61,10 @@ fn carry_out(order: Order) -> ExitCode {
         | Order::Get { .. }
         | Order::Doctor(_)
         | Order::Demo
-        | Order::Admin { .. } => log::show_warnings(false),
+        | Order::Admin { .. }
+        | Order::Backup { .. }
+        | Order::Restore { .. }
+        | Order::Verify { .. } => log::show_warnings(false),
         // A server has a log of its own.
         Order::Serve(..) | Order::Man(_) | Order::Print(_) => {}
     }
@@ -77,6 +83,9 @@ fn carry_out(order: Order) -> ExitCode {
         Order::Files { settings, pattern } => in_runtime(oneshot::files(settings, pattern)),
         Order::Get { settings, names } => in_runtime(oneshot::get(settings, names)),
         Order::Admin { settings, wish } => in_runtime(admin::run(settings, wish)),
+        Order::Backup { settings, file, replace } => in_runtime(backup::run(settings, file, replace)),
+        Order::Restore { settings, file } => restore::run(&settings, &file),
+        Order::Verify { settings, file } => verify::run(&settings, file.as_deref()),
     };
     // A thread that still waits for a password would leave the terminal silent.
     termios::restore();

@@ -81,6 +81,12 @@ impl Identity {
     }
 }
 
+/// `SHA256:…` of the first certificate in a PEM file; none if there is none.
+pub(crate) fn fingerprint_of(pem: &[u8]) -> Option<String> {
+    let leaf = CertificateDer::from_pem_slice(pem).ok()?;
+    public_key_hash(&leaf).ok().map(|hash| hobnob_protocol::fingerprint(&hash))
+}
+
 pub(crate) fn file(path: &Path, error: impl ToString) -> IdentityError {
     IdentityError::File { path: path.display().to_string(), error: error.to_string() }
 }

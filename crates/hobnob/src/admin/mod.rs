@@ -3,7 +3,7 @@
 mod arguments;
 mod call;
 mod password;
-mod text;
+pub(crate) mod text;
 
 use std::io::{self, Write};
 

@@ -35,7 +35,7 @@ pub(super) fn json(value: &impl Serialize) -> String {
 }
 
 /// Why it was not done, for a program.
-pub(super) fn refusal(word: &str, why: &str, mistakes: &[String]) -> String {
+pub(crate) fn refusal(word: &str, why: &str, mistakes: &[String]) -> String {
     match mistakes {
         [] => json(&json!({ "refused": word, "text": why })),
         _ => json(&json!({ "refused": word, "text": why, "mistakes": mistakes })),
@@ -282,7 +282,7 @@ fn duration(seconds: u64) -> String {
 
 /// A time as UTC. The date is Howard Hinnant's `civil_from_days`
 /// (<https://howardhinnant.github.io/date_algorithms.html>).
-fn time(ms: i64) -> String {
+pub(crate) fn time(ms: i64) -> String {
     let (days, second) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000) / 1000);
     let z = days + 719_468;
     let (era, day_of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));

@@ -316,6 +316,8 @@ fn start(
             true => row.broadcast_floor.max(told.broadcast),
             false => broadcast_head,
         };
+    } else if !request.background {
+        seen_before_a_restore(tx, request, &mut row, resumed)?;
     }
     row.broadcast_floor = row.broadcast_floor.min(broadcast_head);
     // The name, too: it may have changed since it was looked up.
@@ -345,6 +347,25 @@ fn start(
         opened,
     };
     Ok(Arrival { logged_in, blocked: tx.blocks_of(account)?, behind })
+}
+
+/// A client that comes from the history of which this database is a backup has seen what it has seen: its numbers hold as
+/// far as the backup went.
+fn seen_before_a_restore(
+    tx: &mut dyn Tx,
+    request: &Request,
+    row: &mut SessionRow,
+    resumed: bool,
+) -> Result<()> {
+    let (account, told) = (request.account, &request.position);
+    let earlier = epoch_of(&told.epoch, account);
+    let Some(inbox) = tx.earlier_head(&earlier, StreamId::Inbox(account))? else { return Ok(()) };
+    tx.set_cursor(account, told.inbox.min(inbox))?;
+    if resumed {
+        let broadcast = tx.earlier_head(&earlier, StreamId::Broadcast)?.unwrap_or(0);
+        row.broadcast_floor = row.broadcast_floor.max(told.broadcast.min(broadcast));
+    }
+    Ok(())
 }
 
 /// Takes up a session whose connection is gone, or is taken for gone by its client.

@@ -359,6 +359,12 @@ pub trait Tx {
     /// class after `now_ms + block_ms`. Returns how many rows that concerned.
     fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize>;
 
+    /// The head that a stream had when the history with this name became this one: a backup of it was restored. Up to
+    /// there the numbers of both mean the same. `None`: there was no such history.
+    fn earlier_head(&mut self, _epoch: &[u8], _stream: StreamId) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     // ------------------------------------------------------------ accounts
 
     /// The account with this key. On the path of every message.

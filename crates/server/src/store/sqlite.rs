@@ -4,6 +4,7 @@
 //! what the path of a message asks is answered from what the writer remembers (`cache.rs`).
 
 mod accounts;
+pub mod backup;
 mod cache;
 mod heal;
 mod inbox;
@@ -21,6 +22,7 @@ mod sessions;
 mod tests;
 mod trim;
 mod tx;
+pub mod verify;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

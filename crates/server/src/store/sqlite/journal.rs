@@ -206,6 +206,18 @@ fn all(conn: &Connection) -> Result<Vec<(i64, Vec<u8>)>> {
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Rows of the journal that cannot be read.
+pub(super) fn damaged(conn: &Connection) -> Result<u64> {
+    Ok(all(conn)?.iter().filter(|(_, blob)| !is_whole(blob)).count() as u64)
+}
+
+fn is_whole(mut blob: &[u8]) -> bool {
+    while let Some((_, rest)) = Change::decode(blob) {
+        blob = rest;
+    }
+    blob.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,9 @@ const MIGRATIONS: &[&str] = &[
 /// Says whose file it is: "hobn".
 const APPLICATION_ID: i64 = 0x686f_626e;
 
+/// Said of what is not ours.
+pub(super) const FOREIGN: &str = "hobnob.db is not a database of hobnob";
+
 /// Brings the database up to date.
 ///
 /// # Errors
@@ -36,6 +39,17 @@ pub(super) fn touch(conn: &Connection) -> Result<()> {
     Ok(conn.pragma_update(None, "application_id", APPLICATION_ID)?)
 }
 
+/// How many steps a database was brought through, which may be fewer than this program knows.
+///
+/// # Errors
+/// [`StoreError::Unusable`] if it is another program's, a newer version's, or empty.
+pub(super) fn version(conn: &Connection) -> Result<usize> {
+    match taken(conn)? {
+        0 => Err(StoreError::Unusable("the database is empty".to_owned())),
+        taken => Ok(taken),
+    }
+}
+
 fn taken(conn: &Connection) -> Result<usize> {
     let number = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);
@@ -43,7 +57,7 @@ fn taken(conn: &Connection) -> Result<usize> {
     match (version, application) {
         (0, 0) if empty => Ok(0),
         (_, APPLICATION_ID) => known(version),
-        _ => Err(StoreError::Unusable("hobnob.db is not a database of hobnob".to_owned())),
+        _ => Err(StoreError::Unusable(FOREIGN.to_owned())),
     }
 }
 

@@ -23,8 +23,9 @@ impl SqliteTx<'_> {
             if left == 0 {
                 break;
             }
-            let cursor = self.inbox_cached(inbox)?.cursor;
-            if self.inbox_cached(inbox)?.behind {
+            let remembered = self.inbox_cached(inbox)?;
+            let (cursor, row_is_old) = (remembered.cursor, remembered.behind || remembered.changed);
+            if row_is_old {
                 // Without the entries the row has to tell the head.
                 self.write_cursor(inbox)?;
             }

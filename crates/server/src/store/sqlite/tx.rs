@@ -143,6 +143,10 @@ impl Tx for SqliteTx<'_> {
         self.draw_back(now_ms, block_ms)
     }
 
+    fn earlier_head(&mut self, epoch: &[u8], stream: StreamId) -> Result<Option<u64>> {
+        super::backup::earlier_head(self.conn, epoch, stream)
+    }
+
     fn account_by_key(&mut self, key: &str) -> Result<Option<Arc<Account>>> {
         if let Some(id) = self.cache.keys.get_mut(key) {
             let id = *id;
