@@ -115,7 +115,7 @@ fn completions_know_the_commands() {
 #[test]
 fn the_example_of_settings_is_what_the_program_prints() {
     let printed =
-        hobnob(&["serve", "--listen", "0.0.0.0:4000", "--registration", "closed", "--print-config"]);
+        hobnob(&["serve", "--listen", "0.0.0.0:4000", "--registration", "invite", "--print-config"]);
     let shipped = include_str!("../../../deploy/hobnob.toml");
     assert_eq!(
         printed, shipped,

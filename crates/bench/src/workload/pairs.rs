@@ -115,7 +115,11 @@ impl One {
             let taken = tokio::select! {
                 biased;
                 () = &mut ended => return Ok(seen),
-                taken = self.chatter.take() => taken?,
+                taken = self.chatter.take() => match taken {
+                    // Between the two looks the other may have left, and a server with it.
+                    Err(_) if stage.is(Phase::Ending) => return Ok(seen),
+                    taken => taken?,
+                },
             };
             let now = Instant::now();
             self.counts(taken, now, &mut seen);
@@ -140,7 +144,11 @@ impl One {
             let taken = tokio::select! {
                 biased;
                 () = &mut ended => return Ok(seen),
-                taken = self.chatter.take() => taken?,
+                taken = self.chatter.take() => match taken {
+                    // Between the two looks the other may have left, and a server with it.
+                    Err(_) if stage.is(Phase::Ending) => return Ok(seen),
+                    taken => taken?,
+                },
                 () = sleep_until(due) => {
                     self.sends(due).await?;
                     self.chatter.flush().await?;

@@ -38,6 +38,7 @@ fn connect(world: &World, source: &str) -> TcpStream {
 
 /// Waits until the server has said that this one has to go.
 fn is_closed(stream: &mut TcpStream) {
+    stream.set_nonblocking(false).unwrap();
     let mut byte = [0];
     assert_eq!(stream.read(&mut byte).unwrap(), 1);
     // A close frame of WebSocket.

@@ -404,8 +404,8 @@ impl Command {
             Self::Delete { .. } => ("delete", "deleted"),
             Self::Announce { .. } => ("announce", "announced"),
             Self::Reload => ("reload", "settings read again"),
-            Self::Invite { .. } => ("invite", "an invitation made"),
-            Self::Uninvite { .. } => ("uninvite", "an invitation taken back"),
+            Self::Invite { .. } => ("invite", "invitation made"),
+            Self::Uninvite { .. } => ("uninvite", "invitation taken back"),
             Self::Drain => ("drain", "stopped"),
             Self::Users | Self::Sessions { .. } | Self::Status | Self::Invitations => return None,
         };

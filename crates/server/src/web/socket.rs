@@ -33,6 +33,8 @@ struct Socket {
     protocol: WebSocketContext,
     /// More was fed than the connection takes for now.
     blocked: bool,
+    /// Reading has failed: the protocol must not be asked for more.
+    ended: bool,
 }
 
 /// A connection as the protocol knows one: it reads and writes, or says that it would have to wait.
@@ -98,7 +100,12 @@ impl Socket {
     }
 
     async fn read(&mut self) -> Result<Message> {
-        self.until_done(|protocol, io| protocol.read(io)).await
+        if self.ended {
+            return Err(Error::AlreadyClosed);
+        }
+        let read = self.until_done(|protocol, io| protocol.read(io)).await;
+        self.ended = read.is_err();
+        read
     }
 
     async fn feed(&mut self, message: Message) -> Result<()> {
@@ -127,7 +134,7 @@ impl WebSocketLink {
             .max_message_size(Some(limits::FRAME_BYTES_MAX))
             .max_frame_size(Some(limits::FRAME_BYTES_MAX));
         let protocol = WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
-        Self(Box::new(Socket { io, server_key, protocol, blocked: false }))
+        Self(Box::new(Socket { io, server_key, protocol, blocked: false, ended: false }))
     }
 }
 
