@@ -130,7 +130,8 @@ impl Person {
                     self.sim.trace.note(format_args!("{} is in, {} left over", self.name, welcome.left_over));
                     return Some((client, events));
                 }
-                Login::Refused { reason: Reason::InUse, .. } => return None,
+                // Or the server cannot write just now.
+                Login::Refused { reason: Reason::InUse | Reason::Throttled, .. } => return None,
                 Login::Refused { reason: Reason::NameTaken, .. } => {}
                 // The token of a session that has ended.
                 Login::Refused { reason: Reason::Replaced | Reason::LoggedOut, .. } => return None,

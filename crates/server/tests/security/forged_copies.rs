@@ -106,5 +106,10 @@ async fn a_frame_that_comes_again_ends_the_connection_and_says_nothing_twice() {
         hans.send_raw(Bytes::clone(&frame)).await;
     }
     assert_eq!(hans.closed().await, Some(hobnob_protocol::close::Close::BadFrame));
-    assert_eq!(entries(&mut yoda).await, ["hans: once"]);
+    // The connection may be closed before what it has sent is written.
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        seen.extend(entries(&mut yoda).await);
+    }
+    assert_eq!(seen, ["hans: once"]);
 }
