@@ -20,7 +20,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often entries that may go are removed.
 const TRIM_PERIOD: Duration = Duration::from_secs(1);
 /// Rows removed in one transaction: few enough that messages do not wait for it.
-const TRIM_ROWS: usize = 500;
+const TRIM_ROWS: usize = 1_000;
 
 /// What keeps the store from being written is said once, by the writer.
 fn failed(error: &StoreError, what: &str) {

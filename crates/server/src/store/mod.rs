@@ -419,7 +419,7 @@ pub trait Tx {
     fn hide(&mut self, inbox: AccountId, sender: AccountId) -> Result<()>;
 
     /// Removes up to `max` inbox entries that are at or below their owner's cursor and were accepted before
-    /// `before_ms`; returns how many there were. Goes by account, then number; an entry behind a younger one
+    /// `before_ms`; returns how many there were. Each inbox from its beginning; an entry behind a younger one
     /// (the clock was set back) waits for it.
     fn trim_inboxes(&mut self, before_ms: i64, max: usize) -> Result<usize>;
 

@@ -13,6 +13,7 @@ use super::super::{Account, AccountId, OutboxId};
 use super::inbox::Inbox;
 use super::journal::Behind;
 use super::outbox::Outbox;
+use super::trim::Swept;
 
 /// Rows remembered about inboxes (unread entries that were counted) for each row remembered of another kind.
 const UNREAD_FACTOR: usize = 20;
@@ -34,6 +35,8 @@ pub(super) struct Cache {
     /// Inboxes that can have entries at or below the cursor, with the time of the first of them
     /// (`i64::MIN`: not looked at).
     pub(super) trimmable: Option<BTreeMap<AccountId, i64>>,
+    /// Together with `trimmable`.
+    pub(super) swept: Swept,
     /// Accounts whose cursor this transaction has moved.
     pub(super) changed_cursors: Vec<AccountId>,
     /// Outboxes to which this transaction has added.
@@ -59,6 +62,7 @@ impl Cache {
             broadcast_head: None,
             unknown_names: None,
             trimmable: None,
+            swept: Swept::default(),
             changed_cursors: Vec::new(),
             changed_outboxes: Vec::new(),
             behind: VecDeque::new(),

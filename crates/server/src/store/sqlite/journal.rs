@@ -6,6 +6,8 @@
 //! Whatever is behind its row is remembered by the writer; after a rollback and when the store is opened it is read from
 //! the journal again.
 
+use std::collections::HashMap;
+
 use rusqlite::Connection;
 
 use super::super::{AccountId, OutboxId, Result};
@@ -204,6 +206,20 @@ fn all(conn: &Connection) -> Result<Vec<(i64, Vec<u8>)>> {
     let mut statement = conn.prepare_cached("SELECT id, changes FROM journal ORDER BY id")?;
     let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The cursors that the journal holds.
+pub(super) fn cursors(conn: &Connection) -> Result<HashMap<AccountId, u64>> {
+    let mut cursors = HashMap::new();
+    for (_, blob) in all(conn)? {
+        for change in decode_all(&blob) {
+            if let Change::Cursor(id, cursor) = change {
+                let noted: &mut u64 = cursors.entry(id).or_default();
+                *noted = cursor.max(*noted);
+            }
+        }
+    }
+    Ok(cursors)
 }
 
 /// Rows of the journal that cannot be read.

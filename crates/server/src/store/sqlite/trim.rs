@@ -4,6 +4,12 @@ use super::super::{AccountId, Result, StreamId};
 use super::rows::{account_ids, int, limit, stream_row, uint};
 use super::sessions::{self, Floor};
 use super::tx::SqliteTx;
+use rusqlite::Row;
+
+/// Rows looked at for each that may be removed at once.
+const SWEEP_LOOKS: usize = 8;
+/// Rows that are left to look through at most.
+const SWEEP_BEHIND_MAX: i64 = 100_000;
 
 /// What was found at the beginning of a range of entries.
 struct Old {
@@ -13,29 +19,38 @@ struct Old {
     next_ms: Option<i64>,
 }
 
+/// How far entries of all inboxes were looked through, by rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Swept {
+    to: i64,
+    /// The last row when it was looked before.
+    seen: i64,
+}
+
+/// An entry of an inbox, without its text.
+struct Place {
+    id: i64,
+    inbox: AccountId,
+    seq: u64,
+}
+
 impl SqliteTx<'_> {
+    /// Where no history is kept (`before_ms = i64::MAX`), most entries go in the order in which they came, whosever they
+    /// are: those of one inbox lie far apart, and to remove them means to write a page for each.
     pub(super) fn remove_noted(&mut self, before_ms: i64, max: usize) -> Result<usize> {
         self.load_trimmable()?;
+        let of_any_age = before_ms == i64::MAX;
+        let swept = if of_any_age { self.sweep(max)? } else { 0 };
         let trimmable = self.cache.trimmable.iter().flatten();
         let due: Vec<AccountId> = trimmable.filter(|(_, ms)| **ms < before_ms).map(|(id, _)| *id).collect();
-        let mut left = max;
+        let mut left = max - swept;
         for inbox in due {
             if left == 0 {
                 break;
             }
-            let remembered = self.inbox_cached(inbox)?;
-            let (cursor, row_is_old) = (remembered.cursor, remembered.behind || remembered.changed);
-            if row_is_old {
-                // Without the entries the row has to tell the head.
-                self.write_cursor(inbox)?;
-            }
-            let (removed, next_ms) = match before_ms {
-                i64::MAX => self.remove_of_any_age(inbox, cursor, left)?,
-                _ => {
-                    let old = self.old(StreamId::Inbox(inbox), (1, cursor), before_ms, left)?;
-                    self.remove(&old.rows)?;
-                    (old.rows.len(), old.next_ms)
-                }
+            let (removed, next_ms) = match of_any_age {
+                true => self.remove_left(inbox, left)?,
+                false => self.remove_old(inbox, before_ms, left)?,
             };
             left -= removed;
             let trimmable = self.cache.trimmable.get_or_insert_default();
@@ -45,6 +60,90 @@ impl SqliteTx<'_> {
             };
         }
         Ok(max - left)
+    }
+
+    /// Removes up to `max` noted entries in the order of their rows; returns how many. What has come since the last look
+    /// and is not noted yet is looked at again; what was there already has an owner who is slow or away.
+    fn sweep(&mut self, max: usize) -> Result<usize> {
+        let Swept { to, seen } = self.cache.swept;
+        let last = self.last_row()?;
+        if last - to > SWEEP_BEHIND_MAX {
+            // So much that nobody has noted is not looked through: it goes by inbox.
+            self.cache.swept = Swept { to: last, seen: last };
+            return Ok(0);
+        }
+        let (mut noted, mut wait_at, mut end) = (Vec::new(), None, last);
+        let found = self.rows_of_inboxes(to, last, max.saturating_mul(SWEEP_LOOKS))?;
+        if found.len() == max.saturating_mul(SWEEP_LOOKS) {
+            end = found.last().map_or(last, |row| row.id);
+        }
+        for row in found {
+            if noted.len() == max {
+                end = row.id - 1;
+                break;
+            }
+            if row.seq <= self.inbox_cached(row.inbox)?.cursor {
+                self.keep_head(row.inbox, row.seq)?;
+                noted.push(row.id);
+            } else if row.id > seen && wait_at.is_none() {
+                wait_at = Some(row.id - 1);
+            }
+        }
+        self.remove(&noted)?;
+        let seen = if noted.len() < max { last } else { seen };
+        self.cache.swept = Swept { to: wait_at.unwrap_or(end), seen };
+        Ok(noted.len())
+    }
+
+    fn last_row(&self) -> Result<i64> {
+        let mut statement = self.conn.prepare_cached("SELECT coalesce(max(id), 0) FROM entry")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// The first rows of inboxes above `after` and up to `until`.
+    fn rows_of_inboxes(&self, after: i64, until: i64, max: usize) -> Result<Vec<Place>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT id, stream, seq FROM entry WHERE id > ?1 AND id <= ?2 AND stream <> 0 ORDER BY id LIMIT ?3",
+        )?;
+        let place = |row: &Row<'_>| {
+            Ok(Place { id: row.get(0)?, inbox: AccountId(row.get(1)?), seq: uint(row.get(2)?) })
+        };
+        let found = statement.query_map((after, until, limit(max)), place)?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Before the last entry of an inbox goes, the row of its account has to tell the head.
+    fn keep_head(&mut self, inbox: AccountId, last_removed: u64) -> Result<()> {
+        let remembered = self.inbox_cached(inbox)?;
+        if last_removed >= remembered.head && (remembered.behind || remembered.changed) {
+            self.write_cursor(inbox)?;
+        }
+        Ok(())
+    }
+
+    /// Removes up to `max` noted entries of an inbox that the sweep has left; with `Some`, there are more.
+    fn remove_left(&mut self, inbox: AccountId, max: usize) -> Result<(usize, Option<i64>)> {
+        let cursor = self.inbox_cached(inbox)?.cursor;
+        let mut statement =
+            self.conn.prepare_cached("SELECT min(seq) FROM entry WHERE stream = ?1 AND seq <= ?2")?;
+        let first = statement.query_row((inbox.0, int(cursor)), |row| row.get::<_, Option<i64>>(0))?;
+        let Some(first) = first.map(uint) else { return Ok((0, None)) };
+        // Numbers have no holes.
+        let last = cursor.min(first.saturating_add(max as u64).saturating_sub(1));
+        self.keep_head(inbox, last)?;
+        let removed = self.run(
+            "DELETE FROM entry WHERE stream = ?1 AND seq BETWEEN ?2 AND ?3",
+            (inbox.0, int(first), int(last)),
+        )?;
+        Ok((removed, (last < cursor).then_some(i64::MIN)))
+    }
+
+    fn remove_old(&mut self, inbox: AccountId, before_ms: i64, max: usize) -> Result<(usize, Option<i64>)> {
+        let cursor = self.inbox_cached(inbox)?.cursor;
+        self.keep_head(inbox, cursor)?;
+        let old = self.old(StreamId::Inbox(inbox), (1, cursor), before_ms, max)?;
+        self.remove(&old.rows)?;
+        Ok((old.rows.len(), old.next_ms))
     }
 
     pub(super) fn remove_passed(&mut self, before_ms: i64, max: usize) -> Result<usize> {
@@ -75,20 +174,10 @@ impl SqliteTx<'_> {
         )?;
         let noted = account_ids(statement, [])?;
         self.cache.trimmable = Some(noted.into_iter().map(|id| (id, i64::MIN)).collect());
+        // What is noted of the rows that are there is known from that.
+        let last = self.last_row()?;
+        self.cache.swept = Swept { to: last, seen: last };
         Ok(())
-    }
-
-    /// Removes up to `max` entries at or below the cursor without looking at them; with `Some`, there are more.
-    fn remove_of_any_age(&self, inbox: AccountId, cursor: u64, max: usize) -> Result<(usize, Option<i64>)> {
-        let mut statement = self.conn.prepare_cached("SELECT min(seq) FROM entry WHERE stream = ?1")?;
-        let first = statement.query_row([inbox.0], |row| row.get::<_, Option<i64>>(0))?.map_or(0, uint);
-        // Numbers have no holes.
-        let last = cursor.min(first.saturating_add(max as u64).saturating_sub(1));
-        let removed = self.run(
-            "DELETE FROM entry WHERE stream = ?1 AND seq BETWEEN ?2 AND ?3",
-            (inbox.0, int(first), int(last)),
-        )?;
-        Ok((removed, (last < cursor).then_some(i64::MIN)))
     }
 
     /// Looks from the first entry of a range of numbers up to one that was accepted at `before_ms` or later.

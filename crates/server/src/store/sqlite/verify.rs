@@ -3,11 +3,12 @@
 //! Only reads, in one transaction, so that it can be done beside a running server; until it is over, the server's log
 //! cannot be emptied. Rows of cursors and outboxes that are behind what the journal says are whole by themselves.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use super::super::{OUTCOMES_KEPT, Result, StreamId};
+use super::super::{AccountId, OUTCOMES_KEPT, Result, StreamId};
 use super::{journal, open, rows, schema};
 
 /// Complaints of SQLite that are repeated to the reader; after so many the next tells nothing new.
@@ -97,14 +98,6 @@ const RULES: &[Rule] = &[
         "SELECT count(*), min(stream) FROM
              (SELECT stream FROM entry WHERE stream <> 0 GROUP BY stream
               HAVING min(seq) < 1 OR max(seq) - min(seq) + 1 <> count(*))",
-    ),
-    // Only what its owner has is ever removed, and not before the row of the account says so.
-    rule(
-        "inbox-beginnings",
-        "inboxes without their first unread entries, the first {}",
-        "SELECT count(*), min(account.id) FROM account
-             JOIN (SELECT stream, min(seq) AS first FROM entry WHERE stream <> 0 GROUP BY stream) ON stream = account.id
-         WHERE first > cursor + 1",
     ),
     rule(
         "broadcast-numbers",
@@ -238,6 +231,7 @@ fn between_rows(conn: &Connection, schema: usize, findings: &mut Vec<Finding>) -
             findings.push(finding(check, count, &says.replace("{}", &shown(&first))));
         }
     }
+    findings.extend(beginnings(conn, schema)?);
     findings.extend(broadcast(conn)?);
     if schema >= JOURNAL_SINCE {
         let damaged = journal::damaged(conn)?;
@@ -256,6 +250,24 @@ fn shown(value: &rusqlite::types::Value) -> String {
         rusqlite::types::Value::Integer(number) => number.to_string(),
         _ => "?".to_owned(),
     }
+}
+
+/// Only what its owner has is ever removed, as the row of the account says, or the journal before it.
+fn beginnings(conn: &Connection, schema: usize) -> Result<Option<Finding>> {
+    let cursors = if schema >= JOURNAL_SINCE { journal::cursors(conn)? } else { HashMap::new() };
+    let mut statement = conn.prepare(
+        "SELECT account.id, first FROM account
+             JOIN (SELECT stream, min(seq) AS first FROM entry WHERE stream <> 0 GROUP BY stream) ON stream = account.id
+         WHERE first > cursor + 1 ORDER BY account.id",
+    )?;
+    let found = statement.query_map([], |row| Ok((AccountId(row.get(0)?), rows::uint(row.get(1)?))))?;
+    let found: Vec<(AccountId, u64)> = found.collect::<rusqlite::Result<_>>()?;
+    let noted = |(id, first): &(AccountId, u64)| cursors.get(id).is_some_and(|cursor| *first <= cursor + 1);
+    let without: Vec<_> = found.iter().filter(|inbox| !noted(inbox)).collect();
+    Ok(without.first().map(|(first, _)| {
+        let says = format!("inboxes without their first unread entries, the first {}", first.0);
+        finding("inbox-beginnings", without.len() as u64, &says)
+    }))
 }
 
 /// Broadcast entries that a session still needs must be there: all above its floor, or above its hole. What is in front
