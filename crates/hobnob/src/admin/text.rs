@@ -242,7 +242,7 @@ pub(super) fn done(command: &Command, done: &Done) -> String {
         },
         Command::Reload => reloaded(done),
         Command::Drain => "The server has stopped, everything it accepted is on disk\n".to_owned(),
-        Command::Invite { .. } => done.invitation.as_ref().map(made).unwrap_or_default(),
+        Command::Invite { .. } => done.invitation.as_deref().map(made).unwrap_or_default(),
         Command::Uninvite { id } => format!("Invitation {id} is taken back\n"),
         Command::Users | Command::Sessions { .. } | Command::Invitations | Command::Status => String::new(),
     }
