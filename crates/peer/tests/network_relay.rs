@@ -2,7 +2,7 @@
 
 mod network_common;
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hobnob_peer::network::{FileIo, FileStream, Link, LinkEvent, Relay, Translation, Tuning, examine};
@@ -44,6 +44,26 @@ async fn who_shows_no_address_talks_over_the_relay() {
     a.network.close().await;
     assert_eq!(b.next().await, LinkEvent::Down { link: at_b });
     b.network.close().await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_is_reached_by_an_ipv6_address() {
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("skipped: there is no IPv6 here");
+        return;
+    }
+    let relay = TestRelay::start_at(Ipv6Addr::LOCALHOST.into()).await;
+    let (mut a, mut b) = (relay_only(1, &relay).await, relay_only(2, &relay).await);
+    let (at_a, at_b, relayed) = link(&mut a, &mut b).await;
+    assert!(relayed);
+    a.send(at_a, text(1));
+    assert_eq!(b.next().await, LinkEvent::Frame { link: at_b, frame: text(1) });
+    assert_eq!(a.network.path(at_a).unwrap().relay.as_deref(), Some("[::1]"));
+    a.network.close().await;
+    b.network.close().await;
+    let found = examine(&relay.reach()).await.unwrap();
+    assert!(found.relay.is_some() && found.udp(), "{found:?}");
     relay.stop().await;
 }
 

@@ -16,7 +16,8 @@ use hobnob_server::password;
 use hobnob_server::store::sqlite::backup::{self, IDENTITY_FILES};
 use hobnob_server::store::sqlite::{SqliteOptions, SqliteStore};
 use hobnob_server::store::{
-    AccountId, Ended, Failures, NewAccount, NewName, NewSession, Outcome, Result, SERVER, Store, StreamId, Tx,
+    AccountId, Ended, Failures, NewAccount, NewInvitation, NewName, NewSession, Outcome, Result, SERVER,
+    Store, StreamId, Tx,
 };
 use hobnob_server::ticket::TicketKey;
 
@@ -24,9 +25,11 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let target = std::env::args().nth(1).ok_or("which folder?")?;
     let target = Path::new(&target);
     let folder = tempfile::tempdir()?;
-    Identity::load(&Tls::SelfSigned, folder.path())?;
-    TicketKey::load(folder.path(), &RealWorld::default())?;
-    let store = SqliteStore::open(folder.path(), SqliteOptions::default())?;
+    let (first, data) = (folder.path().join("first"), folder.path().join("data"));
+    fs::create_dir(&first)?;
+    Identity::load(&Tls::SelfSigned, &first)?;
+    TicketKey::load(&first, &RealWorld::default())?;
+    let store = SqliteStore::open(&first, SqliteOptions::default())?;
     // In many transactions, as in life.
     let mut accounts = Vec::new();
     for name in ["Anna", "bert", "carl", "dora", "emil"] {
@@ -37,20 +40,29 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         })?;
     }
     let [anna, bert, carl, dora, emil] = accounts[..] else { return Err("five accounts".into()) };
+    let accounts = [anna, bert, carl, dora, emil];
+    store.write(&mut |tx| streams(tx, accounts))?;
+    // One that was restored: its history begins anew, and it knows how far the one before it was.
+    store.write(&mut |tx| tx.set_epoch(&[8; 16]))?;
+    let copy = folder.path().join("copy");
+    backup::make(&first, &copy, 1_700_000_000_000)?;
+    drop(store);
+    backup::restore(&copy, &data, 1_700_000_000_000)?;
+    let store = SqliteStore::open(&data, SqliteOptions::default())?;
     // What comes last is still in the journal when the backup is made.
-    for step in [streams, sessions, logins, keeping, outboxes] {
-        store.write(&mut |tx| step(tx, [anna, bert, carl, dora, emil]))?;
+    for step in [sessions, logins, invitations, keeping, outboxes] {
+        store.write(&mut |tx| step(tx, accounts))?;
     }
     fs::create_dir_all(target)?;
     let backup = target.join("backup");
     if backup.exists() {
         fs::remove_file(&backup)?;
     }
-    let summary = backup::make(folder.path(), &backup, 1_800_000_000_000)?;
+    let summary = backup::make(&data, &backup, 1_800_000_000_000)?;
     // The backup is of a store in use, what is copied is one that was closed.
     drop(store);
     for name in IDENTITY_FILES.into_iter().chain(["hobnob.db"]) {
-        fs::copy(folder.path().join(name), target.join(name))?;
+        fs::copy(data.join(name), target.join(name))?;
     }
     println!("{}: {:?}", target.display(), summary.report);
     Ok(())
@@ -126,6 +138,20 @@ fn logins(tx: &mut dyn Tx, [anna, bert, ..]: [AccountId; 5]) -> Result<()> {
     tx.set_failures("nobody", b"", Failures { count: 1, blocked_until_ms: 0 }, 1_000)?;
     tx.count_failed_login(anna, &[6; 32])?;
     tx.count_failed_login(anna, b"")
+}
+
+fn invitations(tx: &mut dyn Tx, _: [AccountId; 5]) -> Result<()> {
+    let add = |tx: &mut dyn Tx, code: u8, uses, expires_ms, note: &str| {
+        let note = note.to_owned();
+        tx.add_invitation(&NewInvitation { code_hash: [code; 32], uses, expires_ms, made_ms: 1_000, note })
+    };
+    add(tx, 1, 30, Some(4_000_000_000_000), "class 6b, \u{fc}")?;
+    add(tx, 2, 1, None, "")?;
+    add(tx, 3, 5, Some(2_000), "was over soon")?;
+    add(tx, 4, 1, None, "the last, and used up")?;
+    tx.use_invitation(&[1; 32], 2_000)?;
+    tx.use_invitation(&[4; 32], 2_000)?;
+    Ok(())
 }
 
 fn keeping(tx: &mut dyn Tx, [_, _, carl, dora, emil]: [AccountId; 5]) -> Result<()> {

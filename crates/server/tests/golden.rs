@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use hobnob_server::store::sqlite::backup::{self, IDENTITY_FILES};
 use hobnob_server::store::sqlite::{SqliteOptions, SqliteStore};
-use hobnob_server::store::{AccountId, Ended, Failures, Outcome, SERVER, SessionRow, Store, StreamId, Tx};
+use hobnob_server::store::{
+    AccountId, Ended, Failures, Invitation, InvitationId, NewInvitation, Outcome, SERVER, SessionRow, Store,
+    StreamId, Tx,
+};
 
 /// A folder for each version.
 fn versions() -> Vec<PathBuf> {
@@ -113,6 +116,18 @@ fn reads(store: &dyn Store) {
     let online: Vec<_> =
         store.online_sessions().unwrap().iter().map(|row| (row.account, row.generation)).collect();
     assert_eq!(online, [(anna.id, 3)]);
+    let all = store.invitations(InvitationId(0), 100).unwrap();
+    let invitation = |id, uses_left, expires_ms, note: &str| {
+        let note = note.to_owned();
+        Invitation { id: InvitationId(id), uses_left, expires_ms, made_ms: 1_000, note }
+    };
+    let good = invitation(1, 29, Some(4_000_000_000_000), "class 6b, \u{fc}");
+    assert_eq!(
+        all,
+        [good.clone(), invitation(2, 1, None, ""), invitation(3, 5, Some(2_000), "was over soon")]
+    );
+    assert_eq!(store.invitation(&[1; 32]).unwrap(), Some(good));
+    assert_eq!(store.invitation(&[4; 32]).unwrap(), None);
 }
 
 /// What only a transaction tells; it changes nothing that [`reads`] looks at.
@@ -140,6 +155,10 @@ fn writes(store: &dyn Store) {
         assert_eq!(failures(tx, "anna", &[5; 32]), Failures { count: 2, blocked_until_ms: 0 });
         assert_eq!(failures(tx, "bert", b""), Failures { count: 3, blocked_until_ms: 9_000 });
         assert_eq!(failures(tx, "nobody", b"").count, 1);
+        let mut earlier = |epoch: &[u8], stream| tx.earlier_head(epoch, stream).unwrap();
+        assert_eq!(earlier(&[8; 16], StreamId::Inbox(anna)), Some(7));
+        assert_eq!(earlier(&[8; 16], StreamId::Broadcast), Some(0));
+        assert_eq!(earlier(&[9; 16], StreamId::Broadcast), None);
     });
 }
 
@@ -161,6 +180,17 @@ fn check_again_and_go_on(dir: &Path) {
                 created_ms: 1,
             };
             assert_eq!(tx.add_account(&new).unwrap(), Some(AccountId(6)), "no number is given again");
+            assert_eq!(tx.use_invitation(&[2; 32], 3_000).unwrap(), Some(InvitationId(2)));
+            assert_eq!(tx.use_invitation(&[2; 32], 3_000).unwrap(), None);
+            assert_eq!(tx.use_invitation(&[3; 32], 3_000).unwrap(), None, "it is over");
+            let new = NewInvitation {
+                code_hash: [2; 32],
+                uses: 1,
+                expires_ms: None,
+                made_ms: 1,
+                note: String::new(),
+            };
+            assert_eq!(tx.add_invitation(&new).unwrap(), InvitationId(5), "nor of an invitation");
         });
     });
 }

@@ -63,7 +63,7 @@ impl World {
     async fn makes(&self, uses: u32, lifetime_s: Option<u64>) -> Made {
         let command = Command::Invite { uses, lifetime_s, note: "for 6b".to_owned() };
         match self.asks(command).await.remove(0) {
-            Reply::Done(Done { invitation: Some(made), .. }) => made,
+            Reply::Done(Done { invitation: Some(made), .. }) => *made,
             other => panic!("{other:?}"),
         }
     }

@@ -168,6 +168,7 @@ impl<H: Hooks> Tx for HookedTx<'_, H> {
     pass! {
         account_by_key(key: &str) -> Option<Arc<Account>>;
         account(id: AccountId) -> Option<Arc<Account>>;
+        earlier_head(epoch: &[u8], stream: StreamId) -> Option<u64>;
         head(stream: StreamId) -> u64;
         cursor(account: AccountId) -> u64;
         unread(inbox: AccountId) -> u64;

@@ -22,7 +22,7 @@ const STATE_COLUMNS: usize = 12;
 const FROM_COLUMNS: usize = 24;
 /// Columns of a number, and of a time.
 const ID_COLUMNS: usize = 8;
-const TIME_COLUMNS: usize = 24;
+const TIME_COLUMNS: usize = 25;
 
 /// The question for a new password.
 pub(super) fn password_of(name: &str) -> String {
@@ -103,7 +103,9 @@ pub(super) fn heading(command: &Command) -> &'static str {
     match command {
         Command::Users => "NAME                    STATE       LAST SEEN\n",
         Command::Sessions { .. } => "NAME                    STATE       FROM                    SINCE\n",
-        Command::Invitations => "ID      USES LEFT   EXPIRES                 MADE                    NOTE\n",
+        Command::Invitations => {
+            "ID      USES LEFT   EXPIRES                  MADE                     NOTE\n"
+        }
         _ => "",
     }
 }
@@ -242,7 +244,7 @@ pub(super) fn done(command: &Command, done: &Done) -> String {
         },
         Command::Reload => reloaded(done),
         Command::Drain => "The server has stopped, everything it accepted is on disk\n".to_owned(),
-        Command::Invite { .. } => done.invitation.as_ref().map(made).unwrap_or_default(),
+        Command::Invite { .. } => done.invitation.as_deref().map(made).unwrap_or_default(),
         Command::Uninvite { id } => format!("Invitation {id} is taken back\n"),
         Command::Users | Command::Sessions { .. } | Command::Invitations | Command::Status => String::new(),
     }
@@ -323,6 +325,18 @@ mod tests {
         for (seconds, expected) in [(59, "59 s"), (60, "1 min"), (3_660, "1 h 1 min"), (90_000, "1 d 1 h")] {
             assert_eq!(duration(seconds), expected);
         }
+    }
+
+    #[test]
+    fn rows_of_invitations_stand_under_their_heading() {
+        let one =
+            Invitation { id: 7, uses_left: 30, expires_ms: Some(0), made_ms: 0, note: "class 6b".to_owned() };
+        let (heading, row) = (heading(&Command::Invitations), invitation(&one));
+        for (word, value) in [("USES", "30"), ("EXPIRES", "1970"), ("NOTE", "class")] {
+            assert_eq!(heading.find(word), row.find(value), "{heading}{row}");
+        }
+        let never = invitation(&Invitation { expires_ms: None, ..one });
+        assert_eq!(heading.find("MADE"), never.find("1970"), "{never}");
     }
 
     #[test]

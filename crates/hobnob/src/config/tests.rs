@@ -169,7 +169,10 @@ fn the_example_parses_back() {
         all.lines().filter(|line| !line.starts_with(' ')).map(|line| format!("{line}\n")).collect();
     let entries: toml::Table = all.parse().expect("TOML without the comments, too");
     assert_eq!(entries.len(), SERVE.len());
-    let unset = |key: &str| matches!(key, "data" | "credentials");
+    // These have no default that could be written down: what stands for it is commented out.
+    let unset = |key: &str| matches!(key, "data" | "credentials" | "security-log");
+    let commented = |key: &str| printed.contains(&format!("\n#{key} = "));
+    assert!(["data", "credentials", "security-log"].into_iter().all(commented), "{printed}");
     let given: String = entries
         .into_iter()
         .filter(|(key, _)| !unset(key))

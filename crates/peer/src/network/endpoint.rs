@@ -14,6 +14,7 @@ use super::admission::REFUSED;
 use super::board::SharedBoard;
 use super::files::{self, Callers};
 use super::resolver::resolver;
+use super::stand_in::{self, ByAddress};
 use super::{NetworkError, Relay, Setup, Tuning};
 
 /// What a private talk is called in the handshake.
@@ -73,8 +74,8 @@ pub(super) fn with_relay(
         .net_report_config(reports)
         .dns_resolver(resolver());
     let Some(relay) = relay else { return Ok(builder.relay_mode(RelayMode::Disabled)) };
-    let verifier = Arc::clone(&relay.verifier);
-    let trust = CaTlsConfig::custom_server_cert_verifier(Arc::new(move |_| Ok(Arc::clone(&verifier))));
+    let verifier = Arc::new(ByAddress(Arc::clone(&relay.verifier)));
+    let trust = CaTlsConfig::custom_server_cert_verifier(Arc::new(move |_| Ok(Arc::clone(&verifier) as _)));
     let mut config = RelayConfig::from(url(relay)?);
     config.quic = config.quic.filter(|_| relay.discovery_port != 0);
     if let Some(discovery) = &mut config.quic {
@@ -83,11 +84,12 @@ pub(super) fn with_relay(
     Ok(builder.ca_tls_config(trust).relay_mode(RelayMode::Custom(RelayMap::from(config))))
 }
 
-/// Where the relay is.
+/// Where the relay is. An IPv6 address under TLS has a name instead, that stands for it.
 pub(super) fn url(relay: &Relay) -> Result<RelayUrl, NetworkError> {
     let scheme = if relay.tls { "https" } else { "http" };
     let bare = relay.host.trim_start_matches('[').trim_end_matches(']');
     let host = match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) if relay.tls => stand_in::name(address),
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
         _ => bare.to_owned(),
     };
@@ -202,8 +204,11 @@ mod tests {
         };
         check("chat.example.org", true, "https://chat.example.org:4000/");
         check("192.0.2.7", false, "http://192.0.2.7:4000/");
-        check("2001:db8::7", true, "https://[2001:db8::7]:4000/");
-        check("[2001:db8::7]", true, "https://[2001:db8::7]:4000/");
+        check("2001:db8::7", false, "http://[2001:db8::7]:4000/");
+        check("[2001:db8::7]", false, "http://[2001:db8::7]:4000/");
+        for host in ["2001:db8::7", "[2001:db8::7]"] {
+            check(host, true, "https://20010db8000000000000000000000007.ipv6.invalid:4000/");
+        }
         assert!(url(&relay("a b", true)).is_err());
     }
 

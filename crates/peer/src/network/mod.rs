@@ -19,6 +19,7 @@ mod files;
 mod frame;
 mod link;
 mod resolver;
+mod stand_in;
 mod tuning;
 mod whereabouts;
 
@@ -233,7 +234,7 @@ impl Network {
         let carrying = paths.iter().find(|path| path.is_selected()).or_else(|| paths.iter().next())?;
         let (direct, relay) = match carrying.remote_addr() {
             TransportAddr::Ip(address) => (Some(*address), None),
-            TransportAddr::Relay(url) => (None, url.host_str().map(str::to_owned)),
+            TransportAddr::Relay(url) => (None, url.host_str().map(stand_in::shown)),
             _ => (None, None),
         };
         let bytes = (stats.udp_tx.bytes, stats.udp_rx.bytes);

@@ -8,6 +8,8 @@ use std::pin::Pin;
 use iroh::dns::{BoxIter, DnsError, DnsResolver, Resolver, TxtRecordData};
 use n0_error::{AnyError, e};
 
+use super::stand_in;
+
 /// As iroh wants it.
 pub(super) fn resolver() -> DnsResolver {
     DnsResolver::custom(SystemResolver)
@@ -48,8 +50,13 @@ async fn lookup<T: Send + 'static>(
     host: String,
     of_kind: fn(IpAddr) -> Option<T>,
 ) -> Result<BoxIter<T>, DnsError> {
-    let found = tokio::net::lookup_host((host, 0)).await.map_err(AnyError::from_std)?;
-    let found: Vec<T> = found.filter_map(|address| of_kind(address.ip())).collect();
+    let found: Vec<T> = match stand_in::address(&host) {
+        Some(address) => of_kind(address.into()).into_iter().collect(),
+        None => {
+            let found = tokio::net::lookup_host((host, 0)).await.map_err(AnyError::from_std)?;
+            found.filter_map(|address| of_kind(address.ip())).collect()
+        }
+    };
     if found.is_empty() { Err(e!(DnsError::NoResponse)) } else { Ok(Box::new(found.into_iter())) }
 }
 
@@ -65,6 +72,11 @@ mod tests {
         let found: Vec<_> =
             resolver.lookup_ipv4("localhost", Duration::from_secs(5)).await.unwrap().collect();
         assert!(found.iter().all(|address| address.is_loopback()) && !found.is_empty(), "{found:?}");
+        let address = std::net::Ipv6Addr::LOCALHOST;
+        let name = stand_in::name(address);
+        let found: Vec<_> = resolver.lookup_ipv6(&name, Duration::from_secs(5)).await.unwrap().collect();
+        assert_eq!(found, [address]);
+        assert!(resolver.lookup_ipv4(&name, Duration::from_secs(5)).await.is_err());
         assert!(resolver.lookup_txt("localhost", Duration::from_secs(5)).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! A relay for tests, with its own certificate and its own list of whom it admits.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ pub(crate) struct TestRelay {
 
 impl TestRelay {
     pub(crate) async fn start() -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    pub(crate) async fn start_at(address: IpAddr) -> Self {
         let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("valid");
         let certificate = certified.cert.der().clone();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
@@ -41,7 +45,7 @@ impl TestRelay {
             .with_single_cert(vec![certificate.clone()], key)
             .expect("the key is the certificate's");
         let pin = Arc::new(Pin { certificate, provider });
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let any = SocketAddr::from((address, 0));
         let (tls, denied) = (Arc::new(tls), Arc::default());
         let server = serve(&tls, &denied, [any; 2], Some(any)).await;
         let https = server.https_addr().expect("it has one");
@@ -74,7 +78,7 @@ impl TestRelay {
     pub(crate) fn without_discovery(&self) -> Relay {
         let verifier = Arc::clone(&self.pin) as Arc<dyn ServerCertVerifier>;
         Relay {
-            host: "127.0.0.1".to_owned(),
+            host: self.https.ip().to_string(),
             port: self.https.port(),
             tls: true,
             discovery_port: 0,

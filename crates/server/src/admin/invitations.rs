@@ -54,7 +54,7 @@ pub(super) async fn invite(node: &Node, fingerprint: &str, wish: Wish) -> Answer
         expires_ms,
         registration: node.policy.get().registration.word().to_owned(),
     };
-    Ok(Done { invitation: Some(made), ..Done::default() })
+    Ok(Done { invitation: Some(Box::new(made)), ..Done::default() })
 }
 
 /// Every one that is good, in the order they were made.

@@ -324,7 +324,7 @@ pub struct Done {
     pub file: Option<String>,
     /// `invite`: what was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub invitation: Option<Made>,
+    pub invitation: Option<Box<Made>>,
     /// `uninvite`: the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
@@ -501,7 +501,7 @@ mod tests {
         let command = Command::Add { name: "hans".to_owned(), password: password.clone() };
         let secret = || Password("secret".to_owned());
         let (code, link, registration) = (secret(), secret(), "invite".to_owned());
-        let invitation = Some(Made { id: 1, code, link, uses: 1, expires_ms: None, registration });
+        let invitation = Some(Box::new(Made { id: 1, code, link, uses: 1, expires_ms: None, registration }));
         let done = Reply::Done(Done { password, invitation, ..Done::default() });
         assert!(!format!("{command:?} {done:?}").contains("secret"));
     }

@@ -361,9 +361,7 @@ pub trait Tx {
 
     /// The head that a stream had when the history with this name became this one: a backup of it was restored. Up to
     /// there the numbers of both mean the same. `None`: there was no such history.
-    fn earlier_head(&mut self, _epoch: &[u8], _stream: StreamId) -> Result<Option<u64>> {
-        Ok(None)
-    }
+    fn earlier_head(&mut self, epoch: &[u8], stream: StreamId) -> Result<Option<u64>>;
 
     // ------------------------------------------------------------ accounts
 

@@ -1,6 +1,6 @@
 //! Accounts and the epoch.
 
-use super::super::{AccountId, Secret, Store};
+use super::super::{AccountId, Secret, Store, StreamId};
 use super::{fail, new_account, people, write};
 
 pub(super) fn added_once(store: &dyn Store) {
@@ -59,6 +59,10 @@ pub(super) fn epoch_changes(store: &dyn Store) {
     assert_eq!(store.epoch().unwrap(), first);
     write(store, |tx| tx.set_epoch(b"second"));
     assert_eq!(store.epoch().unwrap(), "second");
+    // Only a restore leaves an earlier history behind.
+    for epoch in [&first[..], b"second", b""] {
+        assert_eq!(write(store, |tx| tx.earlier_head(epoch, StreamId::Broadcast)), None);
+    }
 }
 
 pub(super) fn names_in_order(store: &dyn Store) {

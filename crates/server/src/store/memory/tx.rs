@@ -105,6 +105,11 @@ impl Tx for MemoryTx<'_> {
         Ok(())
     }
 
+    /// What is kept in memory is never restored.
+    fn earlier_head(&mut self, _: &[u8], _: StreamId) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     fn account_by_key(&mut self, key: &str) -> Result<Option<Arc<Account>>> {
         Ok(self.data.account_by_key(key))
     }

@@ -17,6 +17,9 @@ const COMPLAINTS_MAX: usize = 10;
 /// The step of the schema that brought the journal.
 const JOURNAL_SINCE: usize = 3;
 
+/// The step of the schema that brought invitations.
+const INVITATIONS_SINCE: usize = 4;
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -159,6 +162,30 @@ const RULES: &[Rule] = &[
         "SELECT 2 - count(*), '' FROM meta WHERE name = 'epoch' AND typeof(value) = 'blob' AND length(value) = 16
              OR name = 'broadcast_floor' AND typeof(value) = 'integer' AND value >= 0",
     ),
+    // A time, and two numbers for each stream.
+    rule(
+        "earlier-histories",
+        "notes of earlier histories that cannot be read",
+        "SELECT count(*), '' FROM meta WHERE name LIKE 'earlier:%'
+             AND (typeof(value) <> 'blob' OR length(value) % 16 <> 8)",
+    ),
+];
+
+/// What must hold beside that since there are invitations.
+const INVITATION_RULES: &[Rule] = &[
+    rule(
+        "invitation-numbers",
+        "invitations whose number could be given again, the first {}",
+        "SELECT count(*), min(id) FROM invitation
+         WHERE id < 1 OR id > coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'invitation'), 0)",
+    ),
+    // One without a use left would have gone with the last.
+    rule(
+        "invitations",
+        "invitations in an impossible state, the first {}",
+        "SELECT count(*), min(id) FROM invitation
+         WHERE length(code_hash) <> 32 OR uses_left NOT BETWEEN 1 AND 4294967295",
+    ),
 ];
 
 /// Looks at the database of a folder, beside its server if one runs.
@@ -219,7 +246,8 @@ fn file(conn: &Connection, findings: &mut Vec<Finding>) -> rusqlite::Result<()> 
 }
 
 fn between_rows(conn: &Connection, schema: usize, findings: &mut Vec<Finding>) -> Result<()> {
-    for Rule { check, says, sql } in RULES {
+    let newer = if schema >= INVITATIONS_SINCE { INVITATION_RULES } else { &[] };
+    for Rule { check, says, sql } in RULES.iter().chain(newer) {
         let mut statement = conn.prepare(sql)?;
         if statement.parameter_count() == 1 {
             statement.raw_bind_parameter(1, rows::limit(OUTCOMES_KEPT))?;

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::super::super::conformance::{Folder, people, send, write};
-use super::super::super::{AccountId, Failures, NewSession, Outcome, SERVER};
+use super::super::super::{AccountId, Failures, NewInvitation, NewSession, Outcome, SERVER};
 use super::*;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -33,6 +33,14 @@ fn lived_in(folder: &Folder) -> SqliteStore {
         tx.set_failures("ann", b"", Failures { count: 1, blocked_until_ms: 0 }, 1)?;
         tx.set_failures("nobody", b"", Failures { count: 1, blocked_until_ms: 0 }, 1)?;
         tx.count_failed_login(ann, b"")?;
+        let note = String::new();
+        tx.add_invitation(&NewInvitation {
+            code_hash: [1; 32],
+            uses: 2,
+            expires_ms: None,
+            made_ms: 1,
+            note,
+        })?;
         tx.delete_account(gone)
     });
     store
@@ -76,6 +84,10 @@ fn every_kind_of_damage_is_found() {
         ("failure-orphans", "UPDATE failed_login SET account = 9"),
         ("failure-names", "UPDATE failure SET known = 0"),
         ("meta", "DELETE FROM meta WHERE name = 'epoch'"),
+        ("earlier-histories", "INSERT INTO meta (name, value) VALUES ('earlier:00', x'0102')"),
+        ("invitation-numbers", "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'invitation'"),
+        ("invitations", "UPDATE invitation SET uses_left = 0"),
+        ("invitations", "UPDATE invitation SET code_hash = x'01'"),
         ("journal", "INSERT INTO journal (changes) VALUES (x'0901')"),
         ("file", "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'entry_place'"),
         (
