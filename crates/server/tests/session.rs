@@ -4,16 +4,24 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hobnob_protocol::{
     close::Close,
     v1::{self, client_frame::Body, login_refused::Reason, reply, server_frame, submitted::Outcome},
 };
-use hobnob_server::{config::Policy, store::memory::MemoryStore};
+use hobnob_server::{
+    config::Policy,
+    mailbox::Round,
+    store::{StoreError, Tx, memory::MemoryStore},
+    writer::Job,
+};
 use support::*;
-use tokio::time::advance;
+use tokio::{
+    sync::Mutex,
+    time::{advance, sleep, timeout},
+};
 
 fn who_else() -> Body {
     Body::WhoElse(v1::WhoElse {})
@@ -292,6 +300,37 @@ async fn a_reader_that_stops_reading_costs_nothing_and_misses_nothing() {
     for number in 1..=900 {
         assert_eq!(yoda.entry().await, format!("hans: {number}"));
     }
+}
+
+/// Fills the writer's queue.
+struct Nothing;
+
+impl Job for Nothing {
+    fn run(&mut self, _: &mut dyn Tx) -> hobnob_server::store::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: Result<(), &StoreError>, _: &mut Round) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_after_a_submit_that_finds_the_writer_full_is_answered_at_once() {
+    let key = Arc::new(Mutex::new(()));
+    let mut server = TestServer::gated(key.clone(), Policy::default());
+    let (mut hans, _) = server.login("hans").await;
+    let _stuck = key.lock().await;
+    server.node.writer.try_submit(Box::new(Nothing)).unwrap();
+    // The writer waits with it.
+    sleep(Duration::from_millis(1)).await;
+    while server.node.writer.try_submit(Box::new(Nothing)).is_ok() {}
+    // Both are there before the session looks.
+    let submitted = hans.ask(submit(1, broadcast("x"))).await;
+    let asked = hans.ask(who_else()).await;
+    let answered = timeout(Duration::from_secs(1), async { [hans.reply().await, hans.reply().await] }).await;
+    let [(first, submit), (second, names)] = answered.unwrap();
+    assert_eq!([first, second], [submitted, asked]);
+    assert!(matches!(submit, reply::Body::Submitted(it) if it.outcome() == Outcome::Busy));
+    assert!(matches!(names, reply::Body::Names(_)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,7 +113,9 @@ impl<L: Link> Live<L> {
             alarm.as_mut().reset(next);
         }
         let reads = self.reads();
-        let waits = !only_looks && self.wire.is_flushed() && self.submits.is_empty();
+        // What it waited for may have been refused on the way to the writer, of which no mail tells.
+        let held_is_due = self.held.is_some() && self.greeted && self.in_flight == 0;
+        let waits = !only_looks && !held_is_due && self.wire.is_flushed() && self.submits.is_empty();
         poll_fn(|context| {
             if mail_first && let Poll::Ready(mail) = self.mail.poll_recv(context) {
                 return Poll::Ready(Found::Mail(mail));

@@ -23,7 +23,10 @@ use hobnob_server::{
     upkeep, writer,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 /// What the server sent.
@@ -110,10 +113,29 @@ impl TestServer {
 
     /// A server whose passwords are checked by others.
     pub fn with(store: MemoryStore, policy: Policy, passwords: Arc<dyn Passwords>) -> Self {
+        Self::paced(store, policy, passwords, tokio::task::yield_now)
+    }
+
+    /// A server whose writer commits only while it can have the key.
+    pub fn gated(key: Arc<Mutex<()>>, policy: Policy) -> Self {
+        let turn = move || {
+            let key = key.clone();
+            async move { drop(key.lock().await) }
+        };
+        Self::paced(MemoryStore::new(Bytes::from_static(b"epoch")), policy, Arc::new(PlainPasswords), turn)
+    }
+
+    /// A server whose writer awaits `pause` before each commit.
+    fn paced<P: Future<Output = ()> + Send>(
+        store: MemoryStore,
+        policy: Policy,
+        passwords: Arc<dyn Passwords>,
+        pause: impl FnMut() -> P + Send + 'static,
+    ) -> Self {
         let (writer, queue) = writer::queue();
         let mut tasks = JoinSet::new();
         let disk = store.clone();
-        tasks.spawn(async move { queue.run_inline(&disk, tokio::task::yield_now).await });
+        tasks.spawn(async move { queue.run_inline(&disk, pause).await });
         let hub = Arc::new(Hub::default());
         let ahead_ms = Arc::<AtomicI64>::default();
         let world = PausedWorld {
