@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use hobnob_protocol::{
     close::Close,
+    limits::{MAILBOX_FRAMES, PONG_TIMEOUT},
     v1::{self, client_frame::Body, login_refused::Reason, reply, server_frame, submitted::Outcome},
 };
 use hobnob_server::{
@@ -300,6 +301,31 @@ async fn a_reader_that_stops_reading_costs_nothing_and_misses_nothing() {
     for number in 1..=900 {
         assert_eq!(yoda.entry().await, format!("hans: {number}"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_while_much_is_written_to_it_slowly_is_not_unresponsive() {
+    const PAGES: usize = 6;
+    let mut policy = Policy { send_rate: None, ..Policy::default() };
+    policy.inbox.entries_per_sender = u64::MAX;
+    let mut server = TestServer::new(policy);
+    let (mut hans, _) = server.login("hans").await;
+    let (mut yoda, _) = server.login("yoda").await;
+    yoda.request(Body::Logout(v1::Logout {})).await;
+    hans.event().await;
+    let last = (PAGES * MAILBOX_FRAMES) as u64;
+    for number in 1..=last {
+        assert_eq!(hans.outcome(number, message("yoda", &number.to_string())).await, Outcome::Accepted);
+    }
+    // A page takes longer than the answer to a ping may.
+    let mut yoda = server.connect_slowly(MAILBOX_FRAMES / 2, PONG_TIMEOUT * 6 / 10);
+    yoda.hello().await;
+    let login = yoda.login_frame("yoda", "secret", false);
+    yoda.opened(login).await;
+    for number in 1..=last {
+        assert_eq!(yoda.entry().await, format!("hans: {number}"));
+    }
+    yoda.names(who_else()).await;
 }
 
 /// Fills the writer's queue.
