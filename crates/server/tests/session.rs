@@ -328,6 +328,22 @@ async fn who_answers_while_much_is_written_to_it_slowly_is_not_unresponsive() {
     yoda.names(who_else()).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_word_on_more_than_was_sent_does_not_mute_those_that_follow() {
+    let mut server = TestServer::new(Policy::default());
+    let (mut hans, _) = server.login("hans").await;
+    let (mut yoda, opened) = server.login("yoda").await;
+    for (number, noted) in [(1, u64::MAX), (2, opened.inbox + 2)] {
+        assert_eq!(hans.outcome(number, message("yoda", "x")).await, Outcome::Accepted);
+        yoda.entry().await;
+        yoda.send(0, Body::Received(v1::Received { inbox: noted, broadcast: 0 })).await;
+        yoda.names(who_else()).await;
+    }
+    yoda.request(Body::Logout(v1::Logout {})).await;
+    let (_, again) = server.login("yoda").await;
+    assert_eq!(again.inbox, opened.inbox + 2);
+}
+
 /// Fills the writer's queue.
 struct Nothing;
 
