@@ -141,6 +141,33 @@ async fn messages_come_each_once_in_order_whatever_the_clock_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_outlives_a_start_with_a_clock_that_is_a_year_early() {
+    use hobnob_server::{store::memory::MemoryStore, upkeep};
+    let store = MemoryStore::new(bytes::Bytes::from_static(b"epoch"));
+    let mut server = TestServer::on(store.clone(), Policy::default());
+    let (hans, opened) = server.login("hans").await;
+    drop(hans);
+    // Offline, when its grace is over.
+    sleep(Duration::from_secs(40)).await;
+    drop(server);
+    // The second is right again, and would remove what looks old.
+    for ahead in [-365 * DAY, 60_000] {
+        let mut server = TestServer::on(store.clone(), Policy::default());
+        // Its random numbers would be those of the first.
+        (0..1_000).for_each(|_| server.node.world.fill(&mut [0; 8]));
+        server.ahead_ms.store(ahead, Ordering::Relaxed);
+        upkeep::restore_sessions(&server.node).await.unwrap();
+        a_moment().await;
+        if ahead > 0 {
+            let mut hans = server.connect();
+            hans.hello().await;
+            let resume = hans.resume_frame("hans", &opened);
+            hans.opened(resume).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_draws_back_what_a_clock_that_was_ahead_has_left() {
     use hobnob_server::{store::memory::MemoryStore, upkeep};
     let store = MemoryStore::new(bytes::Bytes::from_static(b"epoch"));
