@@ -23,7 +23,7 @@ const TRIM_PERIOD: Duration = Duration::from_secs(1);
 const TRIM_ROWS: usize = 500;
 
 /// What keeps the store from being written is said once, by the writer.
-fn failed(error: &StoreError, what: &str) {
+pub(crate) fn failed(error: &StoreError, what: &str) {
     if Trouble::of(error).is_none() {
         tracing::error!(%error, "{what}");
     }

@@ -29,6 +29,7 @@ use crate::{
         wire::Wire,
     },
     store::Ended,
+    upkeep,
     writer::Job,
 };
 
@@ -214,10 +215,12 @@ impl<L: Link> Live<L> {
     /// Ends the session; if that cannot be written now, upkeep goes on trying. Says whether it was.
     async fn end(&mut self, ended: Ended) -> bool {
         let result = presence::end(&self.node, self.place, ended).await;
-        security::ended(self.from(), &self.name, ended);
-        if let Err(error) = &result {
-            tracing::error!(%error, "a session could not be ended");
-            self.node.hub.broken(self.place, Instant::now(), Some(ended));
+        match &result {
+            Ok(()) => security::ended(self.from(), &self.name, ended),
+            Err(error) => {
+                upkeep::failed(error, "a session could not be ended");
+                self.node.hub.broken(self.place, Instant::now(), Some(ended));
+            }
         }
         result.is_ok()
     }
