@@ -1,5 +1,7 @@
 //! Which handler serves which request: a table.
 
+use std::sync::atomic::Ordering;
+
 use hobnob_protocol::v1::{
     ClientFrame, Contact, Done, Hold, HoldMore, Received, Stream, Submit, client_frame::Body as Request,
     refused::Reason, reply::Body as Reply, submit::Op,
@@ -166,11 +168,15 @@ fn take_submit<L: Link>(live: &mut Live<L>, id: u64, submit: Submit) -> Option<(
 fn noted<L: Link>(live: &mut Live<L>, received: Received) -> Option<(u64, Reply)> {
     if !live.background {
         live.note_broadcast(received.broadcast);
-        if received.inbox > live.noted_inbox {
-            let job = NotedJob { account: live.place.account, inbox: received.inbox };
-            // Where the writer has no room the next note, which includes this one, will do.
-            if live.node.writer.try_submit(Box::new(job)).is_ok() {
-                live.noted_inbox = received.inbox;
+        // Never more than it was sent, as with broadcast: a word on what is to come says nothing once it is there.
+        let inbox = received.inbox.min(live.shared.sent_inbox.load(Ordering::Relaxed));
+        if inbox > live.shared.noted_inbox.load(Ordering::Relaxed) {
+            let job = NotedJob { account: live.place.account, inbox, shared: live.shared.clone() };
+            // Before it is queued: it may have failed right after that. Where the writer has no room the next note, which
+            // includes this one, will do.
+            live.shared.noted_inbox.store(inbox, Ordering::Relaxed);
+            if live.node.writer.try_submit(Box::new(job)).is_err() {
+                live.shared.noted_inbox.store(0, Ordering::Relaxed);
             }
         }
     }

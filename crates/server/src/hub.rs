@@ -121,6 +121,9 @@ pub struct Shared {
     pub sent_broadcast: AtomicU64,
     /// Last broadcast entry that the client has noted, by its own word.
     pub noted_broadcast: AtomicU64,
+    /// Up to here the client has noted its inbox, by its own word; 0 where that could not be written, so that its next
+    /// word counts whatever it says.
+    pub(crate) noted_inbox: AtomicU64,
     /// It was told what stands of private talk, and is told from then on what happens.
     hears_private: AtomicBool,
     /// From where and since when (in ms since 1970) it is connected.

@@ -1,6 +1,11 @@
 //! Accepting connections: TCP, TLS, HTTP.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hobnob_protocol::limits::HANDSHAKE_TIMEOUT;
@@ -90,12 +95,14 @@ impl Connection {
     async fn serve(self, stream: TcpStream, sessions: TaskTracker) {
         let Self { node, tls, server_key, proxies, address, waiting } = self;
         let (evicted, shutdown, logged) = (waiting.evicted.clone(), node.shutdown.clone(), node.clone());
+        let source = Arc::new(Mutex::new(address.ip()));
+        let counted = source.clone();
         // A connection that cannot send small frames at once is slower, not wrong.
         let _ = stream.set_nodelay(true);
         let serve = async {
             let Ok(Some(io)) = timeout(HANDSHAKE_TIMEOUT, handshake(tls, stream)).await else { return };
-            let waiting = std::sync::Mutex::new(Some(waiting));
-            let web = Web { node, sessions, peer: address.ip(), proxies, server_key, waiting };
+            let waiting = Mutex::new(Some(waiting));
+            let web = Web { node, sessions, peer: address.ip(), source, proxies, server_key, waiting };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(16 * 1024);
             http.pipeline_flush(false).keep_alive(true);
@@ -106,7 +113,10 @@ impl Connection {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = evicted.cancelled() => logged.security.connection_refused(address.ip(), "too-many"),
+            () = evicted.cancelled() => {
+                let source = *counted.lock().unwrap_or_else(PoisonError::into_inner);
+                logged.security.connection_refused(source, "too-many");
+            }
             () = serve => {}
         }
     }

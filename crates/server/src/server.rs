@@ -227,6 +227,9 @@ async fn drain(node: &Node, connections: &TaskTracker) {
     for (_, handle) in node.hub.connected() {
         handle.shared.kick(Close::GoingAway);
     }
+    for (_, handle) in node.hub.visits() {
+        handle.shared.kick(Close::GoingAway);
+    }
     tokio::select! {
         () = connections.wait() => {}
         () = sleep(SESSIONS_END) => tracing::warn!(connections = connections.len(), "left connections behind"),

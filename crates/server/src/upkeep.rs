@@ -23,7 +23,7 @@ const TRIM_PERIOD: Duration = Duration::from_secs(1);
 const TRIM_ROWS: usize = 1_000;
 
 /// What keeps the store from being written is said once, by the writer.
-fn failed(error: &StoreError, what: &str) {
+pub(crate) fn failed(error: &StoreError, what: &str) {
     if Trouble::of(error).is_none() {
         tracing::error!(%error, "{what}");
     }
@@ -110,9 +110,9 @@ async fn expire_one(node: &Node, expiry: Expiry) {
 /// # Errors
 /// Of the store.
 pub async fn restore_sessions(node: &Node) -> Result<()> {
-    if let Err(error) = draw_back_times(node).await {
-        failed(&error, "what a clock that was ahead has noted could not be drawn back");
-    }
+    // Only that nobody is locked out for long. Whether a clock had been ahead, or is early now, a start cannot tell, and
+    // what is drawn back to an early time looks old for good.
+    draw_back_times(node, i64::MAX).await;
     let sessions = node.reader.run(|store| {
         let rows = store.online_sessions()?;
         let accounts: Vec<AccountId> = rows.iter().map(|row| row.account).collect();
@@ -153,19 +153,20 @@ async fn watch_clock(node: &Node, watch: &mut Watch) {
         return;
     }
     tracing::warn!(seconds, "the clock was set back");
-    if let Err(error) = draw_back_times(node).await {
-        failed(&error, "what a clock that was ahead has noted could not be drawn back");
-    }
+    draw_back_times(node, node.world.now_ms()).await;
 }
 
-async fn draw_back_times(node: &Node) -> Result<()> {
-    let now_ms = node.world.now_ms();
+/// No block lasts longer than one that begins now, and no time of the past lies after `past_ms`.
+async fn draw_back_times(node: &Node, past_ms: i64) {
     let block_ms = i64::try_from(node.policy.get().block_duration.as_millis()).unwrap_or(i64::MAX);
-    let rows = node.writer.run(move |tx| tx.draw_back_times(now_ms, block_ms)).await?;
-    if rows > 0 {
-        tracing::warn!(rows, "times that lay in the future are drawn back: the clock had been ahead");
+    let until_ms = node.world.now_ms().saturating_add(block_ms);
+    match node.writer.run(move |tx| tx.draw_back_times(past_ms, until_ms)).await {
+        Ok(0) => {}
+        Ok(rows) => {
+            tracing::warn!(rows, "times that lay in the future are drawn back: the clock had been ahead")
+        }
+        Err(error) => failed(&error, "what a clock that was ahead has noted could not be drawn back"),
     }
-    Ok(())
 }
 
 /// `true`: there is more.

@@ -52,6 +52,8 @@ pub(crate) struct Web {
     pub(crate) sessions: TaskTracker,
     /// Who made the connection.
     pub(crate) peer: IpAddr,
+    /// Whom it counts for: who made it, until a request says for whom that was.
+    pub(crate) source: Arc<Mutex<IpAddr>>,
     /// Who may have made it for somebody else.
     pub(crate) proxies: Arc<Proxies>,
     /// SHA-256 of the public key that was shown on it.
@@ -89,6 +91,7 @@ impl Web {
         let source = self.proxies.source(self.peer, headers);
         if let Some(waiting) = &mut *self.waiting() {
             waiting.place(source.into());
+            *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
         }
         source
     }

@@ -289,6 +289,7 @@ impl Queue {
         loop {
             if !batch.is_empty() {
                 commit_batch(store, batch, &self.health, round);
+                round.ring();
             }
             let mut slice_bytes = 0;
             while let Some(job) =
@@ -314,13 +315,15 @@ fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>, health: &Healt
     let Err(error) = together else {
         return batch.drain(..).for_each(|job| job.finish(Ok(()), round));
     };
+    // What is left when others were refused was not tried alone.
+    let alone = batch.len() == 1;
     if Trouble::of(&error).is_some() {
         health.begin(&error);
         refuse(batch, &error, round);
-    } else if batch.len() > 1 {
+    } else if !alone {
         tracing::warn!(%error, requests = batch.len(), "a transaction failed, trying its requests one by one");
     }
-    if let [_] = &**batch {
+    if alone {
         return batch.drain(..).for_each(|job| fail(job, &error, round));
     }
     for mut job in batch.drain(..) {
@@ -328,6 +331,8 @@ fn commit_batch(store: &dyn Store, batch: &mut Vec<Box<dyn Job>>, health: &Healt
             Ok(()) => job.finish(Ok(()), round),
             Err(error) => fail(job, &error, round),
         }
+        // Nobody waits for the transactions of others.
+        round.ring();
     }
 }
 
@@ -343,3 +348,6 @@ fn fail(job: Box<dyn Job>, error: &StoreError, round: &mut Round) {
     }
     job.finish(Err(error), round);
 }
+
+#[cfg(test)]
+mod tests;

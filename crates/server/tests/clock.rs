@@ -141,6 +141,36 @@ async fn messages_come_each_once_in_order_whatever_the_clock_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_outlives_a_start_with_a_clock_that_is_a_year_early() {
+    use hobnob_server::{store::memory::MemoryStore, upkeep};
+    let store = MemoryStore::new(bytes::Bytes::from_static(b"epoch"));
+    let mut server = TestServer::on(store.clone(), Policy::default());
+    let (hans, opened) = server.login("hans").await;
+    let (_yoda, of_yoda) = server.login("yoda").await;
+    drop(hans);
+    // Offline, when its grace is over; yoda is online to the end.
+    sleep(Duration::from_secs(40)).await;
+    drop(server);
+    // The second is right again, and would remove what looks old.
+    for ahead in [-365 * DAY, 60_000] {
+        let mut server = TestServer::on(store.clone(), Policy::default());
+        // Its random numbers would be those of the first.
+        (0..1_000).for_each(|_| server.node.world.fill(&mut [0; 8]));
+        server.ahead_ms.store(ahead, Ordering::Relaxed);
+        upkeep::restore_sessions(&server.node).await.unwrap();
+        sleep(Duration::from_secs(40)).await;
+        for (name, opened) in [("hans", &opened), ("yoda", &of_yoda)] {
+            if ahead > 0 {
+                let mut connection = server.connect();
+                connection.hello().await;
+                let resume = connection.resume_frame(name, opened);
+                connection.opened(resume).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_draws_back_what_a_clock_that_was_ahead_has_left() {
     use hobnob_server::{store::memory::MemoryStore, upkeep};
     let store = MemoryStore::new(bytes::Bytes::from_static(b"epoch"));

@@ -4,16 +4,25 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hobnob_protocol::{
     close::Close,
+    limits::{MAILBOX_FRAMES, PONG_TIMEOUT},
     v1::{self, client_frame::Body, login_refused::Reason, reply, server_frame, submitted::Outcome},
 };
-use hobnob_server::{config::Policy, store::memory::MemoryStore};
+use hobnob_server::{
+    config::Policy,
+    mailbox::Round,
+    store::{StoreError, Tx, memory::MemoryStore},
+    writer::Job,
+};
 use support::*;
-use tokio::time::advance;
+use tokio::{
+    sync::Mutex,
+    time::{advance, sleep, timeout},
+};
 
 fn who_else() -> Body {
     Body::WhoElse(v1::WhoElse {})
@@ -292,6 +301,78 @@ async fn a_reader_that_stops_reading_costs_nothing_and_misses_nothing() {
     for number in 1..=900 {
         assert_eq!(yoda.entry().await, format!("hans: {number}"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_while_much_is_written_to_it_slowly_is_not_unresponsive() {
+    const PAGES: usize = 6;
+    let mut policy = Policy { send_rate: None, ..Policy::default() };
+    policy.inbox.entries_per_sender = u64::MAX;
+    let mut server = TestServer::new(policy);
+    let (mut hans, _) = server.login("hans").await;
+    let (mut yoda, _) = server.login("yoda").await;
+    yoda.request(Body::Logout(v1::Logout {})).await;
+    hans.event().await;
+    let last = (PAGES * MAILBOX_FRAMES) as u64;
+    for number in 1..=last {
+        assert_eq!(hans.outcome(number, message("yoda", &number.to_string())).await, Outcome::Accepted);
+    }
+    // A page takes longer than the answer to a ping may.
+    let mut yoda = server.connect_slowly(MAILBOX_FRAMES / 2, PONG_TIMEOUT * 6 / 10);
+    yoda.hello().await;
+    let login = yoda.login_frame("yoda", "secret", false);
+    yoda.opened(login).await;
+    for number in 1..=last {
+        assert_eq!(yoda.entry().await, format!("hans: {number}"));
+    }
+    yoda.names(who_else()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_on_more_than_was_sent_does_not_mute_those_that_follow() {
+    let mut server = TestServer::new(Policy::default());
+    let (mut hans, _) = server.login("hans").await;
+    let (mut yoda, opened) = server.login("yoda").await;
+    for (number, noted) in [(1, u64::MAX), (2, opened.inbox + 2)] {
+        assert_eq!(hans.outcome(number, message("yoda", "x")).await, Outcome::Accepted);
+        yoda.entry().await;
+        yoda.send(0, Body::Received(v1::Received { inbox: noted, broadcast: 0 })).await;
+        yoda.names(who_else()).await;
+    }
+    yoda.request(Body::Logout(v1::Logout {})).await;
+    let (_, again) = server.login("yoda").await;
+    assert_eq!(again.inbox, opened.inbox + 2);
+}
+
+/// Fills the writer's queue.
+struct Nothing;
+
+impl Job for Nothing {
+    fn run(&mut self, _: &mut dyn Tx) -> hobnob_server::store::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: Result<(), &StoreError>, _: &mut Round) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_after_a_submit_that_finds_the_writer_full_is_answered_at_once() {
+    let key = Arc::new(Mutex::new(()));
+    let mut server = TestServer::gated(key.clone(), Policy::default());
+    let (mut hans, _) = server.login("hans").await;
+    let _stuck = key.lock().await;
+    server.node.writer.try_submit(Box::new(Nothing)).unwrap();
+    // The writer waits with it.
+    sleep(Duration::from_millis(1)).await;
+    while server.node.writer.try_submit(Box::new(Nothing)).is_ok() {}
+    // Both are there before the session looks.
+    let submitted = hans.ask(submit(1, broadcast("x"))).await;
+    let asked = hans.ask(who_else()).await;
+    let answered = timeout(Duration::from_secs(1), async { [hans.reply().await, hans.reply().await] }).await;
+    let [(first, submit), (second, names)] = answered.unwrap();
+    assert_eq!([first, second], [submitted, asked]);
+    assert!(matches!(submit, reply::Body::Submitted(it) if it.outcome() == Outcome::Busy));
+    assert!(matches!(names, reply::Body::Names(_)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -185,7 +185,7 @@ impl<H: Hooks> Tx for HookedTx<'_, H> {
         failures(name: &str, device: &[u8]) -> Failures;
     }
     change! {
-        draw_back_times(now_ms: i64, block_ms: i64) -> usize, {} (now_ms, block_ms);
+        draw_back_times(past_ms: i64, blocked_until_ms: i64) -> usize, {} (past_ms, blocked_until_ms);
         set_epoch(epoch: &[u8]) -> (), { epoch = epoch.to_vec() } (&epoch);
         set_password(account: AccountId, password: &Secret) -> (), { password = password.clone() } (account, &password);
         set_last_seen(account: AccountId, ms: i64) -> (), {} (account, ms);

@@ -409,7 +409,7 @@ fn take_up(
         return Ok(Err(reason));
     }
     row.generation += 1;
-    row.used_ms = request.now_ms;
+    row.used_ms = row.used_ms.max(request.now_ms);
     if !row.background && !row.online {
         row.online = true;
         let head = tx.head(StreamId::Broadcast)?;

@@ -341,7 +341,7 @@ async fn by_token(node: &Node, name: &str, token: &Bytes, device: Bytes) -> Answ
         }
         let account = tx.account_by_key(&key)?.filter(|account| account.id == row.account);
         let Some(account) = account else { return Ok(Err(Reason::UnknownToken)) };
-        row.used_ms = now;
+        row.used_ms = row.used_ms.max(now);
         tx.save_session(&row)?;
         tx.add_device(account.id, &device, now)?;
         Ok(Ok(account))

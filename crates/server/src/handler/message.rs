@@ -1,6 +1,6 @@
 //! Submits: messages, broadcasts and blocks on their way through the writer.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use hobnob_protocol::{
@@ -9,7 +9,7 @@ use hobnob_protocol::{
 };
 
 use crate::{
-    hub::{Committed, Mail},
+    hub::{Committed, Mail, Shared},
     mailbox::{self, Round},
     node::Node,
     rules::stream::{self, Effect, Sender, Verdict},
@@ -102,6 +102,8 @@ pub(crate) fn wire_stream(stream: StreamId) -> v1::Stream {
 pub(crate) struct NotedJob {
     pub(crate) account: AccountId,
     pub(crate) inbox: u64,
+    /// Of the connection it was said on.
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Job for NotedJob {
@@ -109,5 +111,26 @@ impl Job for NotedJob {
         tx.set_cursor(self.account, self.inbox)
     }
 
-    fn finish(self: Box<Self>, _: std::result::Result<(), &StoreError>, _: &mut Round) {}
+    fn finish(self: Box<Self>, result: std::result::Result<(), &StoreError>, _: &mut Round) {
+        if result.is_err() {
+            // The next one is written whatever it says, the same number or a higher.
+            self.shared.noted_inbox.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_that_could_not_be_written_is_not_taken_for_noted() {
+        let shared = Arc::<Shared>::default();
+        for (result, expected) in [(Ok(()), 7), (Err(&StoreError::Full), 0)] {
+            shared.noted_inbox.store(7, Ordering::Relaxed);
+            let job = NotedJob { account: AccountId(1), inbox: 7, shared: shared.clone() };
+            Box::new(job).finish(result, &mut Round::default());
+            assert_eq!(shared.noted_inbox.load(Ordering::Relaxed), expected);
+        }
+    }
 }

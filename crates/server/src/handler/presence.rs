@@ -129,7 +129,8 @@ pub(crate) async fn expire(node: &Node, expiry: Expiry) -> Result<()> {
                 return Ok(());
             }
             row.online = false;
-            row.used_ms = now;
+            // Never back: a clock may be early for a while after a start.
+            row.used_ms = row.used_ms.max(now);
             // Broadcasts from here on are not for it. A session has one hole: an earlier one that it has not passed
             // yet is forgotten, since to show what was sent while it was offline is better than to lose what
             // was sent while it was not.

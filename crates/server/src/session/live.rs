@@ -29,6 +29,7 @@ use crate::{
         wire::Wire,
     },
     store::Ended,
+    upkeep,
     writer::Job,
 };
 
@@ -53,9 +54,7 @@ pub(crate) struct Live<L> {
     /// The key of the device.
     pub(crate) device: bytes::Bytes,
     pub(super) push: Push,
-    /// Up to here the client has noted its inbox, by its own word.
-    pub(crate) noted_inbox: u64,
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Where the writer sends its answers.
     pub(crate) mailbox: mailbox::Sender<Mail>,
     pub(super) mail: mailbox::Receiver<Mail>,
@@ -132,7 +131,7 @@ impl<L: Link> Live<L> {
         let admission = node.relay.as_ref().map(|relay| relay.admit(&device, place.account));
         let limits = node.policy.get().limits();
         let idle_timeout = node.policy.get().idle_timeout.filter(|_| !logged_in.background);
-        let noted_inbox = logged_in.opened.inbox;
+        shared.noted_inbox.store(logged_in.opened.inbox, Ordering::Relaxed);
         let push = Push {
             account: place.account,
             blocks: logged_in.here.blocks,
@@ -149,7 +148,6 @@ impl<L: Link> Live<L> {
             sender: Sender { account: place.account, outbox: logged_in.outbox },
             device,
             push,
-            noted_inbox,
             shared,
             mailbox: handle.mailbox(),
             mail,
@@ -217,10 +215,12 @@ impl<L: Link> Live<L> {
     /// Ends the session; if that cannot be written now, upkeep goes on trying. Says whether it was.
     async fn end(&mut self, ended: Ended) -> bool {
         let result = presence::end(&self.node, self.place, ended).await;
-        security::ended(self.from(), &self.name, ended);
-        if let Err(error) = &result {
-            tracing::error!(%error, "a session could not be ended");
-            self.node.hub.broken(self.place, Instant::now(), Some(ended));
+        match &result {
+            Ok(()) => security::ended(self.from(), &self.name, ended),
+            Err(error) => {
+                upkeep::failed(error, "a session could not be ended");
+                self.node.hub.broken(self.place, Instant::now(), Some(ended));
+            }
         }
         result.is_ok()
     }

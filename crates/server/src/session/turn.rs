@@ -12,12 +12,16 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::poll_immediate;
 use hobnob_protocol::{
     close::Close,
     limits::FRAME_BYTES_MAX,
     v1::{ClientFrame, Submitted, reply::Body as Reply, submitted::Outcome},
 };
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 
 use crate::{
     dispatch,
@@ -113,7 +117,9 @@ impl<L: Link> Live<L> {
             alarm.as_mut().reset(next);
         }
         let reads = self.reads();
-        let waits = !only_looks && self.wire.is_flushed() && self.submits.is_empty();
+        // What it waited for may have been refused on the way to the writer, of which no mail tells.
+        let held_is_due = self.held.is_some() && self.greeted && self.in_flight == 0;
+        let waits = !only_looks && !held_is_due && self.wire.is_flushed() && self.submits.is_empty();
         poll_fn(|context| {
             if mail_first && let Poll::Ready(mail) = self.mail.poll_recv(context) {
                 return Poll::Ready(Found::Mail(mail));
@@ -144,7 +150,7 @@ impl<L: Link> Live<L> {
             Found::Stopping => Box::pin(self.drain()).await?,
             Found::Mail(first) => self.all_mail(first).await?,
             Found::Input(input) => self.input(input).await?,
-            Found::Due => self.tick().await?,
+            Found::Due => Box::pin(self.tick()).await?,
             Found::Nothing => {}
         }
         if self.greeted
@@ -230,6 +236,11 @@ impl<L: Link> Live<L> {
 
     async fn tick(&mut self) -> Step {
         let reads = self.reads();
+        // What the client said while a page was written to it lies there unread. Without a budget: having done much is no
+        // reason to think that it is silent.
+        if reads && let Some(input) = poll_immediate(unconstrained(self.wire.recv(FRAME_BYTES_MAX))).await {
+            self.input(input).await?;
+        }
         self.follow_idle_timeout();
         match self.times.tick(Instant::now(), reads) {
             Due::Nothing => Ok(()),

@@ -355,9 +355,9 @@ pub trait Tx {
     /// Gives the database's history a new name: it was found to be older than what clients have.
     fn set_epoch(&mut self, epoch: &[u8]) -> Result<()>;
 
-    /// Draws back what a clock that was ahead has noted: no time of the past lies after `now_ms`, and no block of a
-    /// class after `now_ms + block_ms`. Returns how many rows that concerned.
-    fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize>;
+    /// Draws back what a clock that was ahead has noted: no time of the past lies after `past_ms`, and no block of a
+    /// class ends after `blocked_until_ms`. Returns how many rows that concerned.
+    fn draw_back_times(&mut self, past_ms: i64, blocked_until_ms: i64) -> Result<usize>;
 
     /// The head that a stream had when the history with this name became this one: a backup of it was restored. Up to
     /// there the numbers of both mean the same. `None`: there was no such history.

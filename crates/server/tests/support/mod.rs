@@ -1,7 +1,7 @@
 //! A server without sockets: real sessions over links in memory, on a store in memory, with the clock paused.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use std::{net::IpAddr, sync::Arc, sync::atomic::AtomicI64, sync::atomic::Ordering};
+use std::{net::IpAddr, sync::Arc, sync::atomic::AtomicI64, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use hobnob_protocol::{
@@ -23,7 +23,10 @@ use hobnob_server::{
     upkeep, writer,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 /// What the server sent.
@@ -37,6 +40,9 @@ pub enum Sent {
 struct MemoryLink {
     from: mpsc::Receiver<Incoming>,
     to: mpsc::Sender<Sent>,
+    /// After so many frames each the connection takes none for so long.
+    pauses: Option<(usize, Duration)>,
+    fed: usize,
 }
 
 impl Link for MemoryLink {
@@ -45,6 +51,10 @@ impl Link for MemoryLink {
     }
 
     async fn feed(&mut self, frame: Bytes) -> Result<(), Gone> {
+        self.fed += 1;
+        if let Some((_, pause)) = self.pauses.filter(|(frames, _)| self.fed % frames == 0) {
+            tokio::time::sleep(pause).await;
+        }
         self.to.send(Sent::Frame(frame)).await.map_err(|_| Gone)
     }
 
@@ -110,10 +120,29 @@ impl TestServer {
 
     /// A server whose passwords are checked by others.
     pub fn with(store: MemoryStore, policy: Policy, passwords: Arc<dyn Passwords>) -> Self {
+        Self::paced(store, policy, passwords, tokio::task::yield_now)
+    }
+
+    /// A server whose writer commits only while it can have the key.
+    pub fn gated(key: Arc<Mutex<()>>, policy: Policy) -> Self {
+        let turn = move || {
+            let key = key.clone();
+            async move { drop(key.lock().await) }
+        };
+        Self::paced(MemoryStore::new(Bytes::from_static(b"epoch")), policy, Arc::new(PlainPasswords), turn)
+    }
+
+    /// A server whose writer awaits `pause` before each commit.
+    fn paced<P: Future<Output = ()> + Send>(
+        store: MemoryStore,
+        policy: Policy,
+        passwords: Arc<dyn Passwords>,
+        pause: impl FnMut() -> P + Send + 'static,
+    ) -> Self {
         let (writer, queue) = writer::queue();
         let mut tasks = JoinSet::new();
         let disk = store.clone();
-        tasks.spawn(async move { queue.run_inline(&disk, tokio::task::yield_now).await });
+        tasks.spawn(async move { queue.run_inline(&disk, pause).await });
         let hub = Arc::new(Hub::default());
         let ahead_ms = Arc::<AtomicI64>::default();
         let world = PausedWorld {
@@ -153,11 +182,21 @@ impl TestServer {
 
     /// A connection whose client lets `frames` wait unread.
     pub fn connect_with_room(&mut self, frames: usize) -> Connection {
+        self.connect_over(frames, None)
+    }
+
+    /// A slow connection: after so many frames each it takes none for so long.
+    pub fn connect_slowly(&mut self, frames: usize, pause: Duration) -> Connection {
+        self.connect_over(1024, Some((frames, pause)))
+    }
+
+    fn connect_over(&mut self, frames: usize, pauses: Option<(usize, Duration)>) -> Connection {
         let (to_server, from) = mpsc::channel(1024);
         let (to, from_server) = mpsc::channel(frames);
         let address: IpAddr = [127, 0, 0, 1].into();
         let waiting = self.node.throttle.wait(address.into());
-        self.tasks.spawn(session::serve(self.node.clone(), MemoryLink { from, to }, address, waiting));
+        let link = MemoryLink { from, to, pauses, fed: 0 };
+        self.tasks.spawn(session::serve(self.node.clone(), link, address, waiting));
         Connection { to_server, from_server, next_id: 1, nonce: Bytes::new(), events: Vec::new() }
     }
 

@@ -172,7 +172,7 @@ pub(super) fn times_of_the_future_are_drawn_back(store: &dyn Store) {
         tx.set_failures("bob", b"", until(1_050), 990)?;
         tx.set_failures("nobody", b"", until(5_060), 5_000)
     });
-    assert!(write(store, |tx| tx.draw_back_times(1_000, 60)) > 0);
+    assert!(write(store, |tx| tx.draw_back_times(1_000, 1_060)) > 0);
     write(store, |tx| {
         let seen = [ann, bob].map(|id| tx.account(id).unwrap().unwrap().last_seen_ms);
         let used = [[1; 32], [2; 32]].map(|token| tx.session_by_token(&token).unwrap().unwrap().used_ms);
@@ -183,5 +183,8 @@ pub(super) fn times_of_the_future_are_drawn_back(store: &dyn Store) {
         tx.set_last_seen(ann, 1_001)
     });
     assert_eq!(store.seen_since(1_001).unwrap(), [ann]);
-    assert_eq!(write(store, |tx| tx.draw_back_times(1_001, 60)), 0);
+    assert_eq!(write(store, |tx| tx.draw_back_times(1_001, 1_061)), 0);
+    // Each for itself.
+    assert_eq!(write(store, |tx| tx.draw_back_times(i64::MAX, 1_055)), 2);
+    assert_eq!(store.seen_since(1_001).unwrap(), [ann]);
 }

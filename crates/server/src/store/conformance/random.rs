@@ -76,7 +76,7 @@ fn op() -> impl Strategy<Value = Op> {
             |(id, ended, online, floor, hole)| Op::SaveSession { id, ended, online, floor, hole }
         ),
         1 => (ms(), max()).prop_map(|(before, max)| Op::TrimSessions(before, max)),
-        1 => (ms(), ms()).prop_map(|(now, block)| Op::DrawBack(now, block)),
+        1 => (ms(), ms()).prop_map(|(past, until)| Op::DrawBack(past, until)),
         1 => (who(), 1..40_u8, ms()).prop_map(|(who, count, now)| Op::AddDevices(who, count, now)),
         4 => (0..2 * FEW, 0..2_u8, 0..3_u32, ms())
             .prop_map(|(name, device, count, now_ms)| Op::Failures { name, device, count, now_ms }),
@@ -153,7 +153,7 @@ fn apply(tx: &mut dyn Tx, op: &Op, token: u64) -> Result<String> {
             row.generation += 1;
             format!("{:?}", tx.save_session(&row)?)
         }
-        Op::DrawBack(now_ms, block_ms) => tx.draw_back_times(now_ms, block_ms)?.to_string(),
+        Op::DrawBack(past_ms, until_ms) => tx.draw_back_times(past_ms, until_ms)?.to_string(),
         Op::TrimSessions(before_ms, max) => tx.trim_sessions(before_ms, max)?.to_string(),
         Op::AddDevices(n, count, now_ms) => {
             let key = |i: u8| [(token as u8).wrapping_mul(7).wrapping_add(i)];

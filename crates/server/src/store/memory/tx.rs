@@ -139,29 +139,28 @@ impl Tx for MemoryTx<'_> {
         Ok(())
     }
 
-    fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize> {
+    fn draw_back_times(&mut self, past_ms: i64, blocked_until_ms: i64) -> Result<usize> {
         let mut rows = 0;
-        let seen = self.data.accounts.iter().filter(|(_, row)| row.account.last_seen_ms > now_ms);
+        let seen = self.data.accounts.iter().filter(|(_, row)| row.account.last_seen_ms > past_ms);
         for id in seen.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.change_account(id, |row| row.last_seen_ms = now_ms);
+            self.change_account(id, |row| row.last_seen_ms = past_ms);
             rows += 1;
         }
-        let used = self.data.sessions.iter().filter(|(_, row)| row.used_ms > now_ms);
+        let used = self.data.sessions.iter().filter(|(_, row)| row.used_ms > past_ms);
         for (id, row) in used.map(|(id, row)| (*id, row.clone())).collect::<Vec<_>>() {
-            self.put(|data| &mut data.sessions, id, Some(SessionRow { used_ms: now_ms, ..row }));
+            self.put(|data| &mut data.sessions, id, Some(SessionRow { used_ms: past_ms, ..row }));
             rows += 1;
         }
-        let came = self.data.devices.iter().filter(|(_, came_ms)| **came_ms > now_ms);
+        let came = self.data.devices.iter().filter(|(_, came_ms)| **came_ms > past_ms);
         for key in came.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.put(|data| &mut data.devices, key, Some(now_ms));
+            self.put(|data| &mut data.devices, key, Some(past_ms));
             rows += 1;
         }
-        let until_ms = now_ms.saturating_add(block_ms);
         let failed: Vec<_> = self.data.failures.iter().map(|(key, row)| (key.clone(), *row)).collect();
         for (key, row) in failed {
             let mut back = row;
-            back.at_ms = row.at_ms.min(now_ms);
-            back.failures.blocked_until_ms = row.failures.blocked_until_ms.min(until_ms);
+            back.at_ms = row.at_ms.min(past_ms);
+            back.failures.blocked_until_ms = row.failures.blocked_until_ms.min(blocked_until_ms);
             rows += usize::from(back.at_ms != row.at_ms);
             rows += usize::from(back.failures != row.failures);
             let unknown = |at_ms| (at_ms, key.0.clone(), key.1.clone());

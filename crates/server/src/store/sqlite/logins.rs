@@ -85,7 +85,7 @@ impl SqliteTx<'_> {
     }
 
     /// What is noted of the future, by a clock that was ahead.
-    pub(super) fn draw_back(&mut self, now_ms: i64, block_ms: i64) -> Result<usize> {
+    pub(super) fn draw_back(&mut self, past_ms: i64, blocked_until_ms: i64) -> Result<usize> {
         let mut rows = 0;
         for sql in [
             "UPDATE account SET last_seen_ms = ?1 WHERE last_seen_ms > ?1",
@@ -93,11 +93,10 @@ impl SqliteTx<'_> {
             "UPDATE device SET came_ms = ?1 WHERE came_ms > ?1",
             "UPDATE failure SET at_ms = ?1 WHERE at_ms > ?1",
         ] {
-            rows += self.run(sql, [now_ms])?;
+            rows += self.run(sql, [past_ms])?;
         }
-        let until_ms = now_ms.saturating_add(block_ms);
-        rows +=
-            self.run("UPDATE failure SET blocked_until_ms = ?1 WHERE blocked_until_ms > ?1", [until_ms])?;
+        let sql = "UPDATE failure SET blocked_until_ms = ?1 WHERE blocked_until_ms > ?1";
+        rows += self.run(sql, [blocked_until_ms])?;
         if rows > 0 {
             self.forget_remembered()?;
         }

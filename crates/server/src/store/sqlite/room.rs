@@ -67,5 +67,21 @@ impl Writer {
 /// Bytes that are free on the disk of a folder, for this user.
 fn free_bytes(dir: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(dir).ok()?;
+    // A file system that counts no blocks (FUSE without statfs) has nothing to say on what is free.
+    if disk.f_blocks == 0 {
+        return None;
+    }
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_system_that_counts_no_blocks_does_not_count_as_full() {
+        assert_eq!(free_bytes(Path::new("/proc")), None);
+        assert!(free_bytes(Path::new("/")).is_some());
+    }
 }
