@@ -124,9 +124,9 @@ impl Web {
         let (node, server_key) = (self.node.clone(), self.server_key.clone());
         let upgraded = hyper::upgrade::on(&mut request);
         self.sessions.spawn(async move {
-            // An upgrade that comes to nothing is a connection that is gone.
-            let Some((io, read)) = bare(upgraded).await else { return };
-            session::serve(node, WebSocketLink::new(io, &read, server_key), address, waiting).await;
+            // An upgrade that comes to nothing is a connection that is gone. Boxed: what it takes is of no use afterwards.
+            let Some(link) = Box::pin(link(upgraded, server_key)).await else { return };
+            session::serve(node, link, address, waiting).await;
         });
         switch(&accept, None)
     }
@@ -190,6 +190,12 @@ fn refuse(status: StatusCode, body: &'static str) -> Box<Response<Full<Bytes>>> 
 async fn bare(upgraded: OnUpgrade) -> Option<(Io, Bytes)> {
     let Parts { io, read_buf, .. } = upgraded.await.ok()?.downcast::<TokioIo<Io>>().ok()?;
     Some((io.into_inner(), read_buf))
+}
+
+/// The connection as the link of a session.
+async fn link(upgraded: OnUpgrade, server_key: Bytes) -> Option<WebSocketLink> {
+    let (io, read) = bare(upgraded).await?;
+    Some(WebSocketLink::new(io, &read, server_key))
 }
 
 /// The connection as a WebSocket, after `prepare`.

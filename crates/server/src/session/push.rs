@@ -80,7 +80,7 @@ impl Push {
         if self.shows(entry.stream, entry.seq, entry.sender) {
             wire.send_encoded(entry.frame).await
         } else {
-            skip(wire, entry.stream, entry.seq).await
+            Box::pin(skip(wire, entry.stream, entry.seq)).await
         }
     }
 

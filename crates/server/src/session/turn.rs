@@ -149,7 +149,8 @@ impl<L: Link> Live<L> {
         match found {
             Found::Stopping => Box::pin(self.drain()).await?,
             Found::Mail(first) => self.all_mail(first).await?,
-            Found::Input(input) => self.input(input).await?,
+            // Boxed for the task's size, too: a message pays for it less than a thousand idle sessions would.
+            Found::Input(input) => Box::pin(self.input(input)).await?,
             Found::Due => Box::pin(self.tick()).await?,
             Found::Nothing => {}
         }
@@ -157,7 +158,7 @@ impl<L: Link> Live<L> {
             && self.in_flight == 0
             && let Some(frame) = self.held.take()
         {
-            self.frame(frame).await?;
+            Box::pin(self.frame(frame)).await?;
         }
         Ok(())
     }

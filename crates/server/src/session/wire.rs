@@ -74,14 +74,19 @@ impl<L: Link> Wire<L> {
     }
 
     /// Puts a reply into the write buffer.
-    pub(crate) async fn reply(&mut self, id: u64, body: reply::Body) -> Result<(), Gone> {
+    // Not `async`: what waits is to hold the encoded frame alone, since an idle session's task has room for all that it
+    // may ever wait with.
+    pub(crate) fn reply(&mut self, id: u64, body: reply::Body) -> impl Future<Output = Result<(), Gone>> {
         let reply = v1::Reply { id, body: Some(body) };
-        self.send(&ServerFrame { body: Some(server_frame::Body::Reply(reply)) }).await
+        self.send(&ServerFrame { body: Some(server_frame::Body::Reply(reply)) })
     }
 
     /// Puts a frame into the write buffer.
-    pub(crate) async fn send(&mut self, frame: &ServerFrame) -> Result<(), Gone> {
-        self.send_encoded(codec::encode(frame)).await
+    pub(crate) fn send<'a>(
+        &'a mut self,
+        frame: &ServerFrame,
+    ) -> impl Future<Output = Result<(), Gone>> + use<'a, L> {
+        self.send_encoded(codec::encode(frame))
     }
 
     /// Puts an encoded frame into the write buffer.
