@@ -7,9 +7,10 @@ mod support;
 mod nginx;
 
 use std::{
+    fs,
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use support::World;
@@ -60,6 +61,25 @@ fn a_trusted_proxys_clients_are_counted_one_by_one() {
     crowd.push(connect(&world, "6.6.6.7, 203.0.113.7"));
     is_closed(&mut crowd[0]);
     is_open(&mut other);
+}
+
+#[test]
+fn a_connection_that_has_to_go_is_logged_with_whom_it_is_for() {
+    let world = World::with(&["--tls", "off", "--trusted-proxy", "127.0.0.1"]);
+    let mut first = TcpStream::connect(world.address()).unwrap();
+    first.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n").unwrap();
+    // It is counted when it is answered, and stays in HTTP.
+    assert_eq!(first.read(&mut [0]).unwrap(), 1);
+    let _crowd: Vec<_> = (0..CONNECTIONS_MAX).map(|_| connect(&world, "203.0.113.7")).collect();
+    let ended = first.read_to_end(&mut Vec::new());
+    assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    let log = || fs::read_to_string(world.path("server.log")).unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !log().contains("event=connection-refused from=203.0.113.7 reason=too-many") {
+        assert!(Instant::now() < end, "{}", log());
+        std::thread::yield_now();
+    }
 }
 
 #[test]

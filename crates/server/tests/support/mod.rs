@@ -52,7 +52,7 @@ impl Link for MemoryLink {
 
     async fn feed(&mut self, frame: Bytes) -> Result<(), Gone> {
         self.fed += 1;
-        if let Some((_, pause)) = self.pauses.filter(|(frames, _)| self.fed % frames == 0) {
+        if let Some((_, pause)) = self.pauses.filter(|(frames, _)| self.fed.is_multiple_of(*frames)) {
             tokio::time::sleep(pause).await;
         }
         self.to.send(Sent::Frame(frame)).await.map_err(|_| Gone)
