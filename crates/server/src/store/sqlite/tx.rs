@@ -139,8 +139,8 @@ impl Tx for SqliteTx<'_> {
         Ok(())
     }
 
-    fn draw_back_times(&mut self, now_ms: i64, block_ms: i64) -> Result<usize> {
-        self.draw_back(now_ms, block_ms)
+    fn draw_back_times(&mut self, past_ms: i64, blocked_until_ms: i64) -> Result<usize> {
+        self.draw_back(past_ms, blocked_until_ms)
     }
 
     fn earlier_head(&mut self, epoch: &[u8], stream: StreamId) -> Result<Option<u64>> {
