@@ -51,6 +51,13 @@ impl World {
         self.event(Event::Answer { ticket: Some(Ticket(self.tickets)), command, answer })
     }
 
+    /// Answers the last command that was given before the others.
+    pub(in crate::chat) fn answer_last(&mut self, answer: Answer) -> String {
+        let command = self.given.pop_back().expect("a command was given");
+        let ticket = self.tickets + self.given.len() as u64 + 1;
+        self.event(Event::Answer { ticket: Some(Ticket(ticket)), command, answer })
+    }
+
     pub(in crate::chat) fn shown(&mut self, effects: Vec<Effect>) -> String {
         effects
             .into_iter()
