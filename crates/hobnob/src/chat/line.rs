@@ -197,13 +197,34 @@ impl Session {
         }
     }
 
-    /// Mistakes take their turn among the answers, too.
+    /// Mistakes take their turn among the answers, too, as long as there are answers.
     fn wrong(&mut self, wrong: Wrong) -> Vec<Effect> {
         self.local(wrong.text(), false)
     }
 
     fn local(&mut self, lines: String, active: bool) -> Vec<Effect> {
+        if self.is_held_up() {
+            let active = active.then_some(Effect::Active);
+            return active.into_iter().chain(print(lines)).collect();
+        }
         self.submit(Command::Local { active }, Pending::Lines(lines))
+    }
+
+    /// What the server was asked may wait for hours, so what needs no server does not stand behind it.
+    fn is_held_up(&self) -> bool {
+        self.stuck || self.is_away()
+    }
+
+    /// What needs no server and has waited for its turn is printed now.
+    fn lines_held_up(&mut self) -> Vec<Effect> {
+        if !self.is_held_up() {
+            return Vec::new();
+        }
+        let lines = self.pending.iter_mut().filter_map(|(_, pending)| match pending {
+            Pending::Lines(lines) => Some(std::mem::take(lines)),
+            _ => None,
+        });
+        lines.flat_map(print).collect()
     }
 
     fn submit(&mut self, command: Command, pending: Pending) -> Vec<Effect> {
@@ -281,6 +302,7 @@ impl Session {
             Event::Trouble(trouble) => {
                 self.stuck = trouble.is_some();
                 let mut effects = print(text::trouble(trouble).to_owned());
+                effects.extend(self.lines_held_up());
                 effects.extend(self.wait_no_more(now));
                 effects
             }
@@ -294,6 +316,7 @@ impl Session {
         let mut effects = print(line.to_owned());
         effects.extend(self.server_is(up, now));
         effects.extend(self.server_of_files(up));
+        effects.extend(self.lines_held_up());
         effects.extend(self.wait_no_more(now));
         effects
     }
