@@ -196,31 +196,29 @@ pub(crate) fn refused_at_socket(uid: u32, pid: Option<i32>) {
     tracing::warn!(event = "admin-refused", uid, pid, "another user was refused at the admin socket");
 }
 
-/// What the keeper has done, as which user of the system, or was not able to do.
-pub(crate) fn kept(uid: u32, act: Act, answer: &Result<Done, Refused>) {
+/// What the keeper has done, as which user of the system.
+pub(crate) fn kept(uid: u32, act: Act, done: &Done) {
     let (act, did) = (act.word, act.did);
-    match answer {
-        Ok(done) => {
-            let (user, formerly) = (done.name.as_deref(), done.formerly.as_deref());
-            let invitation = done.id.or(done.invitation.as_ref().map(|made| made.id));
-            let (sessions, generated) = (done.sessions_ended, done.password.is_some().then_some(true));
-            tracing::info!(
-                event = "admin",
-                uid,
-                act,
-                user,
-                formerly,
-                invitation,
-                sessions,
-                generated,
-                "{did} by the keeper"
-            );
-        }
-        Err(refused) => {
-            let reason = word(refused.reason);
-            tracing::info!(event = "admin", uid, act, reason, "not {did}, though the keeper asked for it");
-        }
-    }
+    let (user, formerly) = (done.name.as_deref(), done.formerly.as_deref());
+    let invitation = done.id.or(done.invitation.as_ref().map(|made| made.id));
+    let (sessions, generated) = (done.sessions_ended, done.password.is_some().then_some(true));
+    tracing::info!(
+        event = "admin",
+        uid,
+        act,
+        user,
+        formerly,
+        invitation,
+        sessions,
+        generated,
+        "{did} by the keeper"
+    );
+}
+
+/// What the keeper was not able to do, with the account or invitation that it was about.
+pub(crate) fn not_kept(uid: u32, act: Act, why: &Refused, user: Option<&str>, invitation: Option<i64>) {
+    let (act, reason) = (act.word, word(why.reason));
+    tracing::info!(event = "admin", uid, act, user, invitation, reason, "refused to the keeper");
 }
 
 fn shown(from: Option<IpAddr>) -> String {

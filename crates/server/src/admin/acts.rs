@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// An account and the form by which it is found.
-async fn account(node: &Node, typed: &str) -> Result<(Account, String), Refused> {
+pub(super) async fn account(node: &Node, typed: &str) -> Result<(Account, String), Refused> {
     let no_one = || Refused::new(Reason::NoSuchUser, "There is no such user");
     let key = Name::parse(typed).map_err(|_| no_one())?.key().to_owned();
     Ok((find(node, &key).await?.ok_or_else(no_one)?, key))
