@@ -99,6 +99,11 @@ fn lifetime(text: &str) -> Result<Option<Duration>, String> {
 }
 
 impl Wish {
+    /// Whether something is to be read before it can be asked for.
+    pub(super) fn reads(&self) -> bool {
+        self.ask || self.read_text
+    }
+
     /// What was typed; `None`: no command.
     pub(crate) fn read(matches: &ArgMatches) -> Option<Self> {
         let (command, matches) = matches.subcommand()?;
