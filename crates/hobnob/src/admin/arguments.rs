@@ -87,7 +87,7 @@ pub(crate) fn command(flags: impl Iterator<Item = Arg>) -> Clap {
                 Arg::new("id")
                     .value_name("ID")
                     .required(true)
-                    .value_parser(clap::value_parser!(i64).range(1..))
+                    .value_parser(invitation)
                     .help("Its number in the list"),
             ),
         )
@@ -96,6 +96,12 @@ pub(crate) fn command(flags: impl Iterator<Item = Arg>) -> Clap {
 
 fn lifetime(text: &str) -> Result<Option<Duration>, String> {
     value::off_or(value::duration)(text)
+}
+
+fn invitation(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number
+        .ok_or_else(|| "an invitation is named by its number, which `hobnob admin invites` lists".to_owned())
 }
 
 impl Wish {

@@ -121,6 +121,9 @@ pub(super) async fn kick(node: &Node, typed: &str) -> Answer {
 pub(super) async fn rename(node: &Node, typed: &str, to: &str) -> Answer {
     let (account, key) = account(node, typed).await?;
     let name = Name::parse(to).map_err(name_refused)?;
+    if name.display() == account.name {
+        return Ok(Done { formerly: Some(account.name.clone()), ..done(account.name, 0) });
+    }
     let _turn = node.gate.enter(&name.skeleton(), b"registration").await;
     if name.key() != key && find(node, name.key()).await?.is_some() {
         return Err(name_taken());
