@@ -7,7 +7,9 @@ use hobnob_protocol::v1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Something a person wants of the server. Answered in the order given, each with one [`Event::Answer`].
+/// Something a person wants of the server. Answered in the order given, each with one [`Event::Answer`]; but while the
+/// server is away or cannot store anything, what belongs to private talk (`Invite`, `AnswerInvite`, `CancelInvite`,
+/// `MaySee`) does not wait for what was given before.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Command {
     /// A message to one user. Kept in the outbox until the server has judged it.

@@ -3,14 +3,16 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use hobnob_server::{
     Server, ServerError,
     config::{Config, InboxLimits, Policy, RelayPolicy, Tls},
     control::{Asked, Control, Reloads},
+    store::StoreError,
 };
 use tokio::{
     net::TcpListener,
@@ -29,6 +31,9 @@ use crate::{
     signals::Signals,
     termios,
 };
+
+/// What SQLite says of a file that is not as it has left it.
+const DAMAGED: [&str; 2] = ["malformed", "not a database"];
 
 /// Runs it; the result is the exit code.
 ///
@@ -57,29 +62,30 @@ pub(crate) fn run(settings: ServeSettings, again: Again) -> Result<u8> {
             let _ = writeln!(io::stderr(), "hobnob: {error}");
             return Ok(MISUSE);
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(explained(error, &settings.data)),
     };
+    let data = settings.data.clone();
     let listen = settings.listen.clone();
     let reloader = Reloader::new(again, settings, server.control(), logs);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(listen_and_run(server, &listen, reloader));
+    let result = runtime.block_on(listen_and_run(server, &listen, &data, reloader));
     runtime.shutdown_timeout(THREADS_END);
     result.map(|()| 0)
 }
 
-async fn listen_and_run(mut server: Server, listen: &str, reloader: Reloader) -> Result<()> {
+async fn listen_and_run(mut server: Server, listen: &str, data: &Path, reloader: Reloader) -> Result<()> {
     let signals = Signals::listen()?;
     let hangups = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
-    // A service whose output nobody reads serves all the same.
-    let ready = format!("hobnob is listening on {address}, key {}\n", server.fingerprint());
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush());
-    drop(stdout);
     let (control, manager) = (server.control(), Manager::of_this_process());
     let shutdown = signals.first().clone();
-    let wishes = Wishes { hangups, asked: server.take_reloads(), shutdown: shutdown.clone() };
+    let wishes = Wishes {
+        fingerprint: server.fingerprint(),
+        hangups,
+        asked: server.take_reloads(),
+        shutdown: shutdown.clone(),
+    };
     let attend = attend(address, &control, &manager, wishes, reloader);
     let result = tokio::select! {
         biased;
@@ -89,11 +95,13 @@ async fn listen_and_run(mut server: Server, listen: &str, reloader: Reloader) ->
     };
     // Where nothing was to be drained, or the server has ended by itself.
     manager.stopping();
-    Ok(result?)
+    result.map_err(|error| explained(error, data))
 }
 
 /// What a running server may be told.
 struct Wishes {
+    /// By which clients know it, as it begins.
+    fingerprint: String,
     hangups: Signal,
     /// Requests of `hobnob admin reload`.
     asked: Option<mpsc::Receiver<Asked>>,
@@ -109,13 +117,16 @@ async fn attend(
     wishes: Wishes,
     mut reloader: Reloader,
 ) {
-    let Wishes { mut hangups, asked, shutdown } = wishes;
+    let Wishes { fingerprint, mut hangups, asked, shutdown } = wishes;
     let on_a_terminal = termios::is_terminal(io::stderr());
     let serving = format!("serving on {address}");
     tokio::select! {
         biased;
+        () = control.serving() => {
+            tell_ready(address, &fingerprint);
+            manager.ready(&serving);
+        }
         () = shutdown.cancelled() => {}
-        () = control.serving() => manager.ready(&serving),
     }
     let mut asked = asked.unwrap_or_else(|| Reloads::new().1);
     loop {
@@ -143,6 +154,28 @@ async fn attend(
     }
     manager.stopping();
     std::future::pending().await
+}
+
+/// Says, once what it begins with is read, that clients may come. A service whose output nobody reads serves all the same.
+fn tell_ready(address: SocketAddr, fingerprint: &str) {
+    let ready = format!("hobnob is listening on {address}, key {fingerprint}\n");
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(ready.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// What is said of a store that SQLite finds damaged; anything else is said as it is.
+fn explained(error: ServerError, data: &Path) -> anyhow::Error {
+    match &error {
+        ServerError::Store(StoreError::Unusable(why)) if DAMAGED.iter().any(|words| why.contains(words)) => {
+            let (file, data) = (data.join("hobnob.db"), data.display());
+            anyhow!(
+                "{} is damaged ({why}): `hobnob verify --data {data}` tells what is wrong with it, \
+                 `hobnob restore` makes a folder from a backup",
+                file.display()
+            )
+        }
+        _ => error.into(),
+    }
 }
 
 /// Tells a service manager that asks for it that the server works.

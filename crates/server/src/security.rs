@@ -20,6 +20,7 @@ use crate::{
     admin::wire::{Act, Done, Refused},
     refusals::Refusals,
     store::Ended,
+    trouble::Trouble,
 };
 
 /// The target of all events here.
@@ -78,9 +79,9 @@ impl Security {
         }
     }
 
-    pub(crate) fn login_refused(&self, from: IpAddr, typed: &str, seen: &Seen, why: login_refused::Reason) {
+    pub(crate) fn login_refused(&self, from: IpAddr, typed: &str, seen: &Seen, reason: &str) {
         let (from, user) = (from.to_canonical(), self.user(seen.account.as_deref(), typed));
-        let (device, reason) = (seen.device(), word(why));
+        let device = seen.device();
         tracing::warn!(event = "login-refused", %from, user, reason, device, "a login was refused");
     }
 
@@ -195,35 +196,39 @@ pub(crate) fn refused_at_socket(uid: u32, pid: Option<i32>) {
     tracing::warn!(event = "admin-refused", uid, pid, "another user was refused at the admin socket");
 }
 
-/// What the keeper has done, as which user of the system, or was not able to do.
-pub(crate) fn kept(uid: u32, act: Act, answer: &Result<Done, Refused>) {
+/// What the keeper has done, as which user of the system.
+pub(crate) fn kept(uid: u32, act: Act, done: &Done) {
     let (act, did) = (act.word, act.did);
-    match answer {
-        Ok(done) => {
-            let (user, formerly) = (done.name.as_deref(), done.formerly.as_deref());
-            let invitation = done.id.or(done.invitation.as_ref().map(|made| made.id));
-            let (sessions, generated) = (done.sessions_ended, done.password.is_some().then_some(true));
-            tracing::info!(
-                event = "admin",
-                uid,
-                act,
-                user,
-                formerly,
-                invitation,
-                sessions,
-                generated,
-                "{did} by the keeper"
-            );
-        }
-        Err(refused) => {
-            let reason = word(refused.reason);
-            tracing::info!(event = "admin", uid, act, reason, "not {did}, though the keeper asked for it");
-        }
-    }
+    let (user, formerly) = (done.name.as_deref(), done.formerly.as_deref());
+    let invitation = done.id.or(done.invitation.as_ref().map(|made| made.id));
+    let (sessions, generated) = (done.sessions_ended, done.password.is_some().then_some(true));
+    tracing::info!(
+        event = "admin",
+        uid,
+        act,
+        user,
+        formerly,
+        invitation,
+        sessions,
+        generated,
+        "{did} by the keeper"
+    );
+}
+
+/// What the keeper was not able to do, with the account or invitation that it was about.
+pub(crate) fn not_kept(uid: u32, act: Act, why: &Refused, user: Option<&str>, invitation: Option<i64>) {
+    let (act, reason) = (act.word, word(why.reason));
+    tracing::info!(event = "admin", uid, act, user, invitation, reason, "refused to the keeper");
 }
 
 fn shown(from: Option<IpAddr>) -> String {
     from.map_or_else(|| "-".to_owned(), |from| from.to_canonical().to_string())
+}
+
+/// Why a login was refused. The wire has one reason for who tries too often and for a server that cannot write to its
+/// disk; whoever reads the log to shut people out has to tell them apart.
+pub(crate) fn reason(why: login_refused::Reason, text: &str) -> String {
+    if Trouble::is_told_by(text) { "unavailable".to_owned() } else { word(why) }
 }
 
 /// A variant's name as words are written in the log: `WrongPassword` is `wrong-password`.
@@ -251,6 +256,16 @@ mod tests {
         assert_ne!(security.user(None, "another"), tag);
         assert_ne!(Security::default().user(None, "my secret passphrase"), tag, "each start has its own");
         assert_eq!(security.user(Some("Hans"), "hans"), "Hans");
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_written_is_nobodys_guess() {
+        use crate::{handler::login::Refusal, store::StoreError};
+        for error in [StoreError::Full, StoreError::Unwritable(String::new())] {
+            let Refusal::Reply(why, text) = Refusal::from(error) else { panic!("no reply") };
+            assert_eq!((word(why), reason(why, &text)), ("throttled".to_owned(), "unavailable".to_owned()));
+        }
+        assert_eq!(reason(login_refused::Reason::Throttled, "Too many tries"), "throttled");
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl Trouble {
         }
     }
 
+    /// Whether a refusal in these words is because of it, and not of who is refused.
+    pub(crate) fn is_told_by(text: &str) -> bool {
+        [Self::DiskFull, Self::NotWritable].iter().any(|trouble| trouble.for_clients() == text)
+    }
+
     /// On the wire.
     #[must_use]
     pub fn wire(self) -> v1::Trouble {

@@ -102,6 +102,14 @@ pub(crate) fn recall(op: &Op) -> Command {
     }
 }
 
+/// Whether it is part of private talk, which does not wait for what the server cannot take.
+pub(crate) fn is_private(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Invite(_) | Command::AnswerInvite { .. } | Command::CancelInvite(_) | Command::MaySee(_)
+    )
+}
+
 /// Whom a command is about, as typed.
 pub(crate) fn target(command: &Command) -> &str {
     match command {

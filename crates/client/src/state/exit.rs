@@ -54,7 +54,7 @@ impl Session {
             }
             (Exit::Wanted { until }, Phase::Online(online)) => {
                 let shown = self.background || self.inbox.shown() >= online.inbox_head;
-                if shown && self.queue.is_empty() && self.queue.is_written() {
+                if shown && self.queue.is_empty() && self.beside.is_empty() && self.queue.is_written() {
                     self.say_goodbye(now);
                 } else if (now >= until || self.queue.is_in_trouble()) && self.queue.is_written() {
                     // What the server cannot store now is not waited for.

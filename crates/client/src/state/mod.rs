@@ -112,6 +112,8 @@ pub(crate) struct Session {
     phase: Phase,
     background: bool,
     queue: Queue,
+    /// What private talk asks while the order of commands stands still.
+    beside: Queue,
     asides: Asides,
     inbox: Reader,
     broadcast: Reader,
@@ -145,6 +147,7 @@ impl Session {
             phase: Phase::Offline { lost: false },
             background,
             queue: Queue::new(waiting),
+            beside: Queue::new(Waiting::default()),
             asides: Asides::default(),
             inbox: Reader::new(cursor.inbox),
             broadcast: Reader::new(opened.broadcast),
@@ -178,7 +181,7 @@ impl Session {
             Exit::Wanted { until } | Exit::Sent { until, .. } => Some(until),
             Exit::No => None,
         };
-        [self.queue.deadline(), self.tell_at, logout].into_iter().flatten().min()
+        [self.queue.deadline(), self.beside.deadline(), self.tell_at, logout].into_iter().flatten().min()
     }
 
     /// Commands in the outbox without an answer.
@@ -188,7 +191,7 @@ impl Session {
 
     /// Everything without an answer told.
     pub(crate) fn commands(&self) -> impl Iterator<Item = &Command> {
-        self.queue.commands()
+        self.queue.commands().chain(self.beside.commands())
     }
 
     /// Messages and broadcasts in the outbox without an answer.
@@ -230,11 +233,15 @@ impl Session {
         if let Command::Local { active: true } = command {
             self.note(Body::Alive(v1::Alive {}));
         }
-        if let Some(record) = self.queue.push(ticket, command) {
+        let lost = matches!(self.phase, Phase::Offline { lost: true });
+        let halted = lost || self.queue.is_in_trouble();
+        let beside = halted && command::is_private(&command);
+        let queue = if beside { &mut self.beside } else { &mut self.queue };
+        if let Some(record) = queue.push(ticket, command) {
             self.effects.push(Effect::Record(record));
         }
-        if let Phase::Offline { lost: true } = self.phase {
-            self.queue.away();
+        if lost {
+            queue.away();
         }
     }
 
@@ -290,10 +297,14 @@ impl Session {
         for reader in [&mut self.inbox, &mut self.broadcast] {
             reader.answered(reply.id);
         }
-        let (after, record) = self.queue.reply(reply.id, body, now);
+        let queue = if self.beside.has_asked(reply.id) { &mut self.beside } else { &mut self.queue };
+        let (after, record) = queue.reply(reply.id, body, now);
         self.effects.extend(record.map(Effect::Record));
         if let Some(trouble) = self.queue.news() {
             self.tell(Event::Trouble(trouble));
+            if trouble.is_some() {
+                self.queue.let_private_out(&mut self.beside, now);
+            }
         }
         match after {
             After::Nothing => {}
@@ -427,6 +438,7 @@ impl Session {
     fn connect_again(&mut self) {
         self.tell_at = None;
         self.queue.disconnected();
+        self.beside.disconnected();
         self.mourn();
         self.effects.push(Effect::Connect { at_once: false });
     }
@@ -439,7 +451,9 @@ impl Session {
 
     fn mourn(&mut self) {
         self.phase = Phase::Offline { lost: true };
+        self.queue.let_private_out(&mut self.beside, Duration::ZERO);
         self.queue.away();
+        self.beside.away();
         self.forget_asides();
         if self.exit == Exit::No && !self.mourned {
             self.mourned = true;
@@ -453,6 +467,7 @@ impl Session {
         self.phase = Phase::Renewing;
         self.tell_at = None;
         self.queue.disconnected();
+        self.beside.disconnected();
         self.asides.disconnected();
         let record = self.queue.renew();
         self.effects.push(Effect::Record(record));
@@ -467,7 +482,8 @@ impl Session {
 
     /// True: there were any.
     fn tell_answers(&mut self) -> bool {
-        let answers = self.queue.answers();
+        let mut answers = self.queue.answers();
+        answers.extend(self.beside.answers());
         let any = !answers.is_empty();
         self.effects.extend(answers.into_iter().map(Effect::Tell));
         any
@@ -476,8 +492,9 @@ impl Session {
     fn send_commands(&mut self, now: Duration) {
         if let Phase::Online(online) = &mut self.phase {
             let asides = self.asides.send(&mut online.next_id);
+            let beside = self.beside.send(&mut online.next_id, &mut online.pace, now);
             let frames = self.queue.send(&mut online.next_id, &mut online.pace, now);
-            self.effects.extend(asides.into_iter().chain(frames).map(Effect::Send));
+            self.effects.extend(asides.into_iter().chain(beside).chain(frames).map(Effect::Send));
         }
     }
 

@@ -150,6 +150,31 @@ impl Queue {
         record
     }
 
+    /// This queue stands still, perhaps for hours: what private talk asks goes on in another one, with its requests
+    /// that are under way.
+    pub(crate) fn let_private_out(&mut self, beside: &mut Self, now: Duration) {
+        let mut unsent = self.unsent;
+        for (place, item) in std::mem::take(&mut self.items).into_iter().enumerate() {
+            if !command::is_private(&item.command) {
+                self.items.push_back(item);
+                continue;
+            }
+            unsent -= usize::from(place < self.unsent);
+            let under_way = usize::from(item.sent().is_some());
+            self.queries_under_way = self.queries_under_way.saturating_sub(under_way);
+            beside.queries_under_way += under_way;
+            beside.items.push_back(item);
+        }
+        self.unsent = unsent;
+        // They may have been the last answers that were waited for.
+        self.settle(now);
+    }
+
+    /// Whether a request of this queue under way has this id.
+    pub(crate) fn has_asked(&self, id: u64) -> bool {
+        self.items.iter().any(|item| item.sent() == Some(id))
+    }
+
     /// Everything given to the outbox up to this record is durable.
     pub(crate) fn written(&mut self, upto: u64) {
         self.written = self.written.max(upto);

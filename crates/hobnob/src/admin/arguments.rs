@@ -87,7 +87,7 @@ pub(crate) fn command(flags: impl Iterator<Item = Arg>) -> Clap {
                 Arg::new("id")
                     .value_name("ID")
                     .required(true)
-                    .value_parser(clap::value_parser!(i64).range(1..))
+                    .value_parser(invitation)
                     .help("Its number in the list"),
             ),
         )
@@ -98,7 +98,18 @@ fn lifetime(text: &str) -> Result<Option<Duration>, String> {
     value::off_or(value::duration)(text)
 }
 
+fn invitation(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number
+        .ok_or_else(|| "an invitation is named by its number, which `hobnob admin invites` lists".to_owned())
+}
+
 impl Wish {
+    /// Whether something is to be read before it can be asked for.
+    pub(super) fn reads(&self) -> bool {
+        self.ask || self.read_text
+    }
+
     /// What was typed; `None`: no command.
     pub(crate) fn read(matches: &ArgMatches) -> Option<Self> {
         let (command, matches) = matches.subcommand()?;

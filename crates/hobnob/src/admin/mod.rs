@@ -48,12 +48,23 @@ pub(crate) async fn run(settings: AdminSettings, wish: Wish) -> anyhow::Result<u
 }
 
 async fn carry_out(settings: &AdminSettings, wish: Wish) -> Result<u8, Failure> {
-    // Nobody should type a password for a server that is not there; and none waits for somebody who types.
-    drop(Call::connect(&settings.data).await?);
-    let command = password::complete(wish).await?;
-    let mut call = Call::connect(&settings.data).await?;
-    call.ask(command.clone()).await?;
     let json = settings.json;
+    let mut call = Call::connect(&settings.data).await?;
+    let command = if wish.reads() {
+        // Nobody should type a password for a server that is not there, or refuses; and none waits for somebody who types.
+        call.ask(Command::Status).await?;
+        if let Reply::Refused(refused) = call.reply().await? {
+            tell_refusal(json, text::word(refused.reason), &refused.text, &refused.mistakes)?;
+            return Ok(REFUSED);
+        }
+        drop(call);
+        let command = password::complete(wish).await?;
+        call = Call::connect(&settings.data).await?;
+        command
+    } else {
+        wish.command
+    };
+    call.ask(command.clone()).await?;
     if !json {
         print(text::heading(&command))?;
     }

@@ -5,7 +5,7 @@ mod leaving;
 
 use std::{collections::VecDeque, time::Duration};
 
-use hobnob_client::event::{Answer, Command, End, Event};
+use hobnob_client::event::{Answer, Command, End, Event, Ticket};
 use hobnob_peer::{
     files::{Request, RequestId},
     network::Link,
@@ -105,9 +105,11 @@ enum Passwd {
 
 /// A session, as far as its lines go. Each input comes with the time that has passed since it began.
 pub(crate) struct Session {
-    /// One for each command that was submitted and is not answered, in order. The client bounds them, and what private
-    /// talk asks is bounded there.
-    pending: VecDeque<Pending>,
+    /// One for each command that was submitted and is not answered, in order, by the number of its ticket. The client
+    /// bounds them, and what private talk asks is bounded there.
+    pending: VecDeque<(u64, Pending)>,
+    /// Commands submitted.
+    submitted: u64,
     passwd: Passwd,
     leaving: Option<Leaving>,
     /// The server cannot store anything for now.
@@ -120,7 +122,15 @@ impl Session {
     /// A session that has just begun.
     pub(crate) fn new(talks: Talks, place: Place) -> Self {
         let (private, files) = (Private::new(talks), Files::new(place));
-        Self { pending: VecDeque::new(), passwd: Passwd::Idle, leaving: None, stuck: false, private, files }
+        Self {
+            pending: VecDeque::new(),
+            submitted: 0,
+            passwd: Passwd::Idle,
+            leaving: None,
+            stuck: false,
+            private,
+            files,
+        }
     }
 
     /// A line was typed.
@@ -187,24 +197,50 @@ impl Session {
         }
     }
 
-    /// Mistakes take their turn among the answers, too.
+    /// Mistakes take their turn among the answers, too, as long as there are answers.
     fn wrong(&mut self, wrong: Wrong) -> Vec<Effect> {
         self.local(wrong.text(), false)
     }
 
     fn local(&mut self, lines: String, active: bool) -> Vec<Effect> {
+        if self.is_held_up() {
+            let active = active.then_some(Effect::Active);
+            return active.into_iter().chain(print(lines)).collect();
+        }
         self.submit(Command::Local { active }, Pending::Lines(lines))
     }
 
+    /// What the server was asked may wait for hours, so what needs no server does not stand behind it.
+    fn is_held_up(&self) -> bool {
+        self.stuck || self.is_away()
+    }
+
+    /// What needs no server and has waited for its turn is printed now.
+    fn lines_held_up(&mut self) -> Vec<Effect> {
+        if !self.is_held_up() {
+            return Vec::new();
+        }
+        let lines = self.pending.iter_mut().filter_map(|(_, pending)| match pending {
+            Pending::Lines(lines) => Some(std::mem::take(lines)),
+            _ => None,
+        });
+        lines.flat_map(print).collect()
+    }
+
     fn submit(&mut self, command: Command, pending: Pending) -> Vec<Effect> {
-        self.pending.push_back(pending);
-        vec![Effect::Submit(command)]
+        vec![self.push(command, pending)]
+    }
+
+    /// The client numbers its tickets from 1, and nothing else submits to it.
+    fn push(&mut self, command: Command, pending: Pending) -> Effect {
+        self.submitted += 1;
+        self.pending.push_back((self.submitted, pending));
+        Effect::Submit(command)
     }
 
     /// The same for private talk.
     pub(super) fn submit_asked(&mut self, command: Command, asked: Question) -> Effect {
-        self.pending.push_back(Pending::Private(asked));
-        Effect::Submit(command)
+        self.push(command, Pending::Private(asked))
     }
 
     fn search(&mut self, name: String, chunks: Vec<u32>) -> Vec<Effect> {
@@ -214,14 +250,13 @@ impl Session {
 
     /// The same for files.
     pub(super) fn submit_question(&mut self, command: Command, question: FilesQuestion) -> Effect {
-        self.pending.push_back(Pending::Files(question));
-        Effect::Submit(command)
+        self.push(command, Pending::Files(question))
     }
 
     /// What was asked about files and not answered.
     pub(super) fn questions(&mut self) -> impl Iterator<Item = &mut FilesQuestion> {
         self.pending.iter_mut().filter_map(|pending| match pending {
-            Pending::Files(question) => Some(question),
+            (_, Pending::Files(question)) => Some(question),
             _ => None,
         })
     }
@@ -229,7 +264,7 @@ impl Session {
     /// What private talk has asked and was not answered, if it is still of interest.
     pub(super) fn asked(&mut self) -> impl Iterator<Item = &mut Question> {
         self.pending.iter_mut().filter_map(|pending| match pending {
-            Pending::Private(asked) => Some(asked),
+            (_, Pending::Private(asked)) => Some(asked),
             _ => None,
         })
     }
@@ -242,9 +277,9 @@ impl Session {
     /// Something came from the client.
     pub(crate) fn event(&mut self, event: Event, now: Duration) -> Vec<Effect> {
         match event {
-            Event::Answer { ticket: Some(_), command, answer } => {
-                let mut effects = self.answer(&command, answer, now);
-                effects.extend(self.one_judged(now));
+            Event::Answer { ticket: Some(ticket), command, answer } => {
+                let mut effects = self.answer(ticket, &command, answer, now);
+                effects.extend(self.go_if_settled(now));
                 effects
             }
             // Left over by an earlier process.
@@ -267,6 +302,7 @@ impl Session {
             Event::Trouble(trouble) => {
                 self.stuck = trouble.is_some();
                 let mut effects = print(text::trouble(trouble).to_owned());
+                effects.extend(self.lines_held_up());
                 effects.extend(self.wait_no_more(now));
                 effects
             }
@@ -280,6 +316,7 @@ impl Session {
         let mut effects = print(line.to_owned());
         effects.extend(self.server_is(up, now));
         effects.extend(self.server_of_files(up));
+        effects.extend(self.lines_held_up());
         effects.extend(self.wait_no_more(now));
         effects
     }
@@ -297,8 +334,11 @@ impl Session {
         effects
     }
 
-    fn answer(&mut self, command: &Command, answer: Answer, now: Duration) -> Vec<Effect> {
-        match (self.pending.pop_front(), answer) {
+    /// Answers come in order, but those of private talk come before what the server cannot take for now.
+    fn answer(&mut self, ticket: Ticket, command: &Command, answer: Answer, now: Duration) -> Vec<Effect> {
+        let place = self.pending.iter().position(|(number, _)| *number == ticket.0);
+        let pending = place.and_then(|place| self.pending.remove(place)).map(|(_, pending)| pending);
+        match (pending, answer) {
             (Some(Pending::Lines(lines)), _) => print(lines),
             (Some(Pending::Passwd), answer) => print(text::passwd(&answer)),
             (Some(Pending::Private(asked)), answer) => self.answer_to(asked, answer, now),

@@ -113,6 +113,8 @@ fn a_renamed_user_goes_on_under_the_new_name() {
     luke.logs_in("luke", "hans-secret");
     luke.sees("bob: waits");
     bob.sees("luke logged in");
+    assert_eq!(done(&world, &["rename", "luke", "luke"]), "luke is luke now\n");
+    luke.asks("whoelse", &["bob"]);
     assert_eq!(refusal(&world, &["rename", "luke", "bob"]), "name-taken");
     assert_eq!(refusal(&world, &["rename", "luke", "admin"]), "name-refused");
     assert_eq!(refusal(&world, &["rename", "nobody", "x"]), "no-such-user");

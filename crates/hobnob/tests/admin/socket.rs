@@ -99,7 +99,11 @@ fn the_socket_is_for_its_owner_only() {
         printed.starts_with("{\"refused\":\"not-allowed\",\"text\":\"Only the server's own user"),
         "{printed}"
     );
-    assert!(super::log(&world).contains("another user was refused at the admin socket"));
+    let told = || super::log(&world).matches("another user was refused at the admin socket").count();
+    assert_eq!(told(), 1, "a call is told once");
+    let refused = as_nobody(&["--json", "reset", "hans"]);
+    assert!(refused.stdout.starts_with(b"{\"refused\":\"not-allowed\""), "{refused:?}");
+    assert_eq!(told(), 2, "one that would read a password, too");
     assert_eq!(admin(&world, &["users"]).0, 0);
 }
 

@@ -116,4 +116,7 @@ fn verify_looks_at_a_server_that_runs_and_finds_what_is_wrong() {
     assert!(why.starts_with("hobnob: damaged: ") && printed.contains("damaged in "), "{printed}{why}");
     assert_eq!(run(&folder, ["backup", "--data", "server", "b"]).0, 1, "nothing is made of what is damaged");
     assert!(!folder.join("b").exists());
+    let (code, printed, why) = run(&folder, ["serve", "--listen", "127.0.0.1:0", "--data", "server"]);
+    assert_eq!((code, printed.as_str()), (1, ""), "{why}");
+    assert!(why.contains("server/hobnob.db is damaged (") && why.contains("`hobnob verify --data "), "{why}");
 }

@@ -55,7 +55,11 @@ fn what_concerns_security_is_in_a_log_of_its_own() {
     let uid = rustix::process::getuid().as_raw();
     assert!(unlocked.contains(&format!("unlocked by the keeper event=admin uid={uid} act=unlock user=hans")));
     assert_eq!(admin(&world, &["kick", "nobody"]).0, 1);
-    assert!(line(&world, "act=kick").contains("reason=no-such-user"));
+    assert!(line(&world, "act=kick reason=no-such-user").contains("event=admin"), "of nobody");
+    assert_eq!(admin_with(&world, &["add", "HANS"], "x\n").0, 1);
+    assert!(line(&world, "reason=name-taken").contains("act=add user=hans"));
+    assert_eq!(admin(&world, &["uninvite", "7"]).0, 1);
+    assert!(line(&world, "reason=no-such-invitation").contains("act=uninvite invitation=7"));
     assert_eq!(admin(&world, &["users"]).0, 0, "looking is no act");
     let hans = world.user("hans");
     assert!(security(&world).last().unwrap().contains("by=password device=known"));

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// An account and the form by which it is found.
-async fn account(node: &Node, typed: &str) -> Result<(Account, String), Refused> {
+pub(super) async fn account(node: &Node, typed: &str) -> Result<(Account, String), Refused> {
     let no_one = || Refused::new(Reason::NoSuchUser, "There is no such user");
     let key = Name::parse(typed).map_err(|_| no_one())?.key().to_owned();
     Ok((find(node, &key).await?.ok_or_else(no_one)?, key))
@@ -121,6 +121,9 @@ pub(super) async fn kick(node: &Node, typed: &str) -> Answer {
 pub(super) async fn rename(node: &Node, typed: &str, to: &str) -> Answer {
     let (account, key) = account(node, typed).await?;
     let name = Name::parse(to).map_err(name_refused)?;
+    if name.display() == account.name {
+        return Ok(Done { formerly: Some(account.name.clone()), ..done(account.name, 0) });
+    }
     let _turn = node.gate.enter(&name.skeleton(), b"registration").await;
     if name.key() != key && find(node, name.key()).await?.is_some() {
         return Err(name_taken());

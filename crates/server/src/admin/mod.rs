@@ -59,6 +59,7 @@ impl Keeper {
     /// Nobody takes the answer any more. What was asked for has happened all the same.
     pub async fn serve(&self, uid: u32, command: Command, replies: &mut impl Replies) -> Result<(), Gone> {
         let (node, act) = (&*self.node, command.act());
+        let (typed, invitation) = (command.name().map(str::to_owned), command.invitation());
         let answer = match command {
             Command::Users => lists::users(node, replies).await?,
             Command::Sessions { all } => lists::sessions(node, all, replies).await?,
@@ -85,14 +86,23 @@ impl Keeper {
             Command::Drain => {
                 tracing::info!("told to drain");
                 if let Some(act) = act {
-                    security::kept(uid, act, &Ok(Done::default()));
+                    security::kept(uid, act, &Done::default());
                 }
                 node.shutdown.cancel();
                 return Ok(());
             }
         };
-        if let Some(act) = act {
-            security::kept(uid, act, &answer);
+        match (act, &answer) {
+            (Some(act), Ok(done)) => security::kept(uid, act, done),
+            (Some(act), Err(refused)) => {
+                // A name that no account has stays out of the log.
+                let user = match typed {
+                    Some(typed) => acts::account(node, &typed).await.ok().map(|(account, _)| account.name),
+                    None => None,
+                };
+                security::not_kept(uid, act, refused, user.as_deref(), invitation);
+            }
+            (None, _) => {}
         }
         replies.reply(&answer.map_or_else(Reply::Refused, Reply::Done)).await
     }

@@ -412,6 +412,29 @@ impl Command {
         Some(Act { word, did })
     }
 
+    /// The account it is about, as typed.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Add { name, .. }
+            | Self::Reset { name, .. }
+            | Self::Unlock { name }
+            | Self::Disable { name }
+            | Self::Enable { name }
+            | Self::Kick { name }
+            | Self::Rename { name, .. }
+            | Self::Delete { name } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The invitation it is about.
+    pub(super) fn invitation(&self) -> Option<i64> {
+        match self {
+            Self::Uninvite { id } => Some(*id),
+            _ => None,
+        }
+    }
+
     /// Reads a request.
     ///
     /// # Errors

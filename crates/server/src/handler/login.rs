@@ -121,8 +121,9 @@ pub(crate) async fn login(
     let name = login.name.clone();
     let mut seen = Seen::default();
     let answered = try_login(node, greeted, login, &mut seen, handle).await;
-    if let Err(Refusal::Reply(reason, _)) = &answered {
-        node.security.login_refused(greeted.address, &name, &seen, *reason);
+    if let Err(Refusal::Reply(reason, text)) = &answered {
+        let reason = security::reason(*reason, text);
+        node.security.login_refused(greeted.address, &name, &seen, &reason);
     }
     answered
 }

@@ -116,11 +116,47 @@ fn a_request_waits_while_the_outbox_gets_a_new_name() {
     give(&mut session, 4, invite("leia"), ms(0));
     written(&mut session, ms(0));
     let effects = session.handle(Input::Unreachable, ms(1));
-    assert_eq!(told(&effects)[0], "Disconnected");
+    assert_eq!(told(&effects), ["Disconnected", "2: Lost", "4: Lost"]);
     session.handle(resumed(0), ms(1));
     let effects = [outcome(3, Outcome::Accepted), outcome(4, Outcome::Accepted)]
         .map(|input| told(&session.handle(input, ms(2))));
-    assert_eq!(effects.concat(), ["1: Accepted yoda", "2: Lost", "3: Accepted yoda", "4: Lost"]);
+    assert_eq!(effects.concat(), ["1: Accepted yoda", "3: Accepted yoda"]);
+}
+
+fn trouble(id: u64) -> Input {
+    let submitted = v1::Submitted {
+        outcome: Outcome::Busy.into(),
+        trouble: v1::Trouble::NotWritable.into(),
+        ..v1::Submitted::default()
+    };
+    reply(id, reply::Body::Submitted(submitted))
+}
+
+#[test]
+fn private_talk_does_not_wait_for_what_the_server_cannot_store() {
+    let mut session = session();
+    let commands = [message("a"), message("b"), invite("luke"), Command::WhoElse, answer(true)];
+    for (ticket, command) in (1..).zip(commands) {
+        give(&mut session, ticket, command, ms(0));
+    }
+    assert_eq!(told(&session.handle(trouble(10), ms(1))), ["Trouble(Some(NotWritable))"]);
+    let words = told(&session.handle(invited(12, v1::invited::Outcome::Asked), ms(1)));
+    assert!(matches!(&words[..], [word] if word.starts_with("3: Invited(")), "{words:?}");
+    assert_eq!(told(&session.handle(done(14), ms(1))), ["5: Done"]);
+    // One that comes now is sent at once, though the messages wait.
+    let effects = give(&mut session, 6, Command::CancelInvite(b"other".as_slice().into()), ms(2));
+    assert!(matches!(bodies(&effects)[..], [Body::CancelInvite(_)]), "{effects:?}");
+    assert_eq!(told(&session.handle(done(15), ms(2))), ["6: Done"]);
+    // What is left goes on in its order.
+    session.handle(trouble(11), ms(2));
+    session.handle(names(13, &["too early"]), ms(2));
+    assert_eq!(sent(&session.handle(Input::Tick, ms(2000))), ["16: submit 1"]);
+    let effects = session.handle(outcome(16, Outcome::Accepted), ms(2001));
+    assert_eq!(told(&effects), ["Trouble(None)", "1: Accepted yoda"]);
+    assert_eq!(sent(&effects), ["17: submit 2", "18: whoelse"]);
+    session.handle(outcome(17, Outcome::Accepted), ms(2002));
+    assert_eq!(told(&session.handle(names(18, &["luke"]), ms(2002))), ["4: luke"]);
+    assert_eq!(session.commands().count(), 0);
 }
 
 #[test]

@@ -11,8 +11,8 @@ const JUDGED_MAX: Duration = Duration::from_secs(30);
 
 /// Somebody wants to leave.
 pub(super) struct Leaving {
-    /// Answers still to come to what was typed before.
-    answers: usize,
+    /// Commands up to this number were typed before.
+    upto: u64,
     until: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Session {
         if self.pending.is_empty() && self.files.is_settled() || self.is_away() || self.stuck {
             return self.leave(now);
         }
-        self.leaving = Some(Leaving { answers: self.pending.len(), until: now + JUDGED_MAX });
+        self.leaving = Some(Leaving { upto: self.submitted, until: now + JUDGED_MAX });
         vec![Effect::Wait]
     }
 
@@ -39,7 +39,7 @@ impl Session {
     pub(super) fn part(&mut self, now: Duration) -> Vec<Effect> {
         self.leaving = None;
         let blocks = self.pending.iter().filter_map(|pending| match pending {
-            Pending::Block(user) => Some(talk::Input::Block { user: user.clone(), on: true }),
+            (_, Pending::Block(user)) => Some(talk::Input::Block { user: user.clone(), on: true }),
             _ => None,
         });
         let inputs: Vec<_> = blocks.chain([talk::Input::Leave]).collect();
@@ -54,17 +54,11 @@ impl Session {
         self.leaving.as_ref().map(|leaving| leaving.until)
     }
 
-    /// A command was answered.
-    pub(super) fn one_judged(&mut self, now: Duration) -> Vec<Effect> {
-        if let Some(leaving) = &mut self.leaving {
-            leaving.answers = leaving.answers.saturating_sub(1);
-        }
-        self.go_if_settled(now)
-    }
-
     /// Leaves, if that is wanted and everything typed before has its answer.
     pub(in crate::chat) fn go_if_settled(&mut self, now: Duration) -> Vec<Effect> {
-        let settled = self.leaving.as_ref().is_some_and(|leaving| leaving.answers == 0);
+        let first = self.pending.front().map(|(number, _)| *number);
+        let settled =
+            self.leaving.as_ref().is_some_and(|leaving| first.is_none_or(|first| first > leaving.upto));
         if settled && self.files.is_settled() { self.leave(now) } else { Vec::new() }
     }
 

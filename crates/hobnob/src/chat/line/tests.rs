@@ -51,6 +51,13 @@ impl World {
         self.event(Event::Answer { ticket: Some(Ticket(self.tickets)), command, answer })
     }
 
+    /// Answers the last command that was given before the others.
+    pub(in crate::chat) fn answer_last(&mut self, answer: Answer) -> String {
+        let command = self.given.pop_back().expect("a command was given");
+        let ticket = self.tickets + self.given.len() as u64 + 1;
+        self.event(Event::Answer { ticket: Some(Ticket(ticket)), command, answer })
+    }
+
     pub(in crate::chat) fn shown(&mut self, effects: Vec<Effect>) -> String {
         effects
             .into_iter()
@@ -108,6 +115,27 @@ fn answers_are_printed_in_the_order_typed() {
     assert_eq!(world.answer(submitted(Outcome::Accepted)), "Bob is blocked\n");
     assert_eq!(world.answer(names(&[])), "No one else is online now.\n");
     assert!(world.answer(Answer::Local).starts_with("block <user>: "));
+}
+
+#[test]
+fn what_needs_no_server_does_not_wait_for_one_that_takes_nothing() {
+    use hobnob_protocol::v1::Trouble;
+    let stuck = || Event::Trouble(Some(Trouble::NotWritable));
+    for (held_up, again) in [(stuck(), Event::Trouble(None)), (Event::Disconnected, Event::Reconnected)] {
+        let mut world = World::default();
+        world.typed("message bob hi");
+        assert_eq!(world.typed("nonsense"), "", "not before its turn");
+        let said = world.event(held_up);
+        assert!(said.ends_with("\nError. Invalid command\n"), "{said}");
+        assert_eq!(world.typed("message"), "Error. Usage: message <user> <message>\n");
+        assert!(world.typed("help block").starts_with("[active]block <user>: "));
+        assert_eq!(world.typed("whoelse"), "", "this is for the server to answer");
+        world.event(again);
+        assert_eq!(world.answer(submitted(Outcome::Accepted)), "");
+        assert_eq!(world.answer(Answer::Local), "", "it was printed");
+        assert_eq!(world.answer(names(&["Hans"])), "Hans\n");
+        assert_eq!(world.typed("nonsense"), "", "in turn, as ever");
+    }
 }
 
 #[test]

@@ -343,3 +343,19 @@ fn the_network_tells_where_this_client_is_and_what_is_wrong() {
     world.event(Event::Disconnected);
     assert_eq!(world.link(LinkEvent::NoRelay("it is away".to_owned())), "");
 }
+
+#[test]
+fn a_request_is_answered_before_a_message_that_the_server_cannot_take() {
+    let mut world = World::default();
+    world.typed("message luke hi");
+    world.event(Event::Trouble(Some(v1::Trouble::NotWritable)));
+    world.typed("startprivate luke");
+    let started = world.answer_last(invited(invited::Outcome::Asked, "Luke", 2));
+    assert_eq!(started, "Start private messaging with Luke\n");
+    world.event(introduced(2, "Luke", true));
+    let up = LinkEvent::Up { invite: invite(2), link: Link(7), relayed: false };
+    assert_eq!(world.link(up), "Luke accepts private messaging\n");
+    let outcome = Outcome::Blocked;
+    let blocked = world.answer(Answer::Submitted { outcome, user: "Luke".to_owned() });
+    assert_eq!(blocked, "Your message could not be delivered as the recipient has blocked you\n");
+}
