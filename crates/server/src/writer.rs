@@ -1,7 +1,7 @@
 //! The one place where anything is written: requests queue here, and whatever queued while the last transaction
 //! was being committed goes into the next one (group commit, without a timer).
 //!
-//! [`Queue::commit`] is the core. It has two drivers: a thread of its own in production, and a task that commits
+//! `Queue::commit` is the core. It has two drivers: a thread of its own in production, and a task that commits
 //! inline in the simulation, where a real thread would let simulated time run ahead of it.
 
 use std::{

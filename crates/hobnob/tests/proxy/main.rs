@@ -10,10 +10,11 @@ use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use support::World;
+use tokio::time::Instant;
 
 /// Connections without a login that one source may have.
 const CONNECTIONS_MAX: usize = 256;
